@@ -1,0 +1,63 @@
+"""Clusters: a named group of endpoints and how to reach and choose among them. Envoy: config.cluster.v3.Cluster."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from mesh.model.endpoint import LoadAssignment
+
+
+class Discovery(Enum):
+    STATIC = "STATIC"
+    STRICT_DNS = "STRICT_DNS"
+    LOGICAL_DNS = "LOGICAL_DNS"
+    EDS = "EDS"
+    ORIGINAL_DST = "ORIGINAL_DST"
+
+
+class LbPolicy(Enum):
+    ROUND_ROBIN = "ROUND_ROBIN"
+    LEAST_REQUEST = "LEAST_REQUEST"
+    RANDOM = "RANDOM"
+    CLUSTER_PROVIDED = "CLUSTER_PROVIDED"  # the original destination decides
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitBreakers:
+    """None means Envoy's default of 1024 (3 for retries)."""
+
+    max_connections: int | None = None
+    max_pending_requests: int | None = None
+    max_requests: int | None = None
+    max_retries: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IstioService:
+    """What Istio puts in a cluster's metadata ``istio.services``; it feeds the ``destination_service*`` metric labels."""
+
+    host: str
+    name: str
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """``load_assignment`` is set for STATIC and DNS clusters; EDS clusters get theirs by name (``eds_service_name`` or ``name``).
+
+    ``bind_address`` is the source address of upstream connections (127.0.0.6 for inbound under capture).
+    """
+
+    name: str
+    discovery: Discovery
+    lb_policy: LbPolicy = LbPolicy.LEAST_REQUEST
+    connect_timeout_seconds: float = 10.0
+    load_assignment: LoadAssignment | None = None
+    eds_service_name: str = ""
+    bind_address: str = ""
+    alt_stat_name: str = ""
+    circuit_breakers: CircuitBreakers = CircuitBreakers()
+    services: tuple[IstioService, ...] = ()
+    max_requests_per_connection: int | None = None
+    idle_timeout_seconds: float | None = None  # of pooled connections; None is Envoy's default of 1 h
+    metadata: Mapping[str, str] = field(default_factory=dict)  # more keys under ``istio``: ``config``, ``subset``
