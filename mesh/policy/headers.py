@@ -7,7 +7,10 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class HeaderOperations:
-    """Names are lower-case. ``set`` overwrites, ``add`` appends; removal comes first, as in Envoy. ``host``/``:authority`` set rewrites it."""
+    """Names are lower-case. ``set`` overwrites, ``add`` appends; removal comes first, as in Envoy.
+
+    A set ``host`` or ``:authority`` rewrites the authority.
+    """
 
     request_set: Pairs = ()
     request_add: Pairs = ()
