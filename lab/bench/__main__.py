@@ -68,7 +68,7 @@ def main() -> None:
     missing = [tool for tool in ("wrk", "nginx") if shutil.which(tool) is None]
     if missing:
         raise SystemExit(
-            f"bench needs {' and '.join(missing)}: install with your package manager, e.g. apt-get install wrk nginx-light haproxy"
+            f"bench needs {' and '.join(missing)}: e.g. apt-get install wrk nginx-light haproxy"
         )
 
     hop, memory = measure_hop(options.rounds, options.seconds, options.connections)
@@ -83,7 +83,8 @@ def main() -> None:
             figures.update(bookshop.figures(runtime))
     print(table(hop, memory))  # noqa: T201
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(
+    said = {"options": {**vars(options), "json": str(options.json)}, "hop": hop, "memory_mb": memory, "figures": figures}
+    options.json.write_text(json.dumps(said, indent=1))
         json.dumps({"options": {**vars(options), "json": str(options.json)}, "hop": hop, "memory_mb": memory, "figures": figures}, indent=1)
     )
     print(" ".join(f"{key}={value}" for key, value in figures.items()))  # noqa: T201
