@@ -11,11 +11,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
-import httpx
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
-from services.bookshop.calls import Answer, fetch, open_client
+from services.bookshop.calls import Answer, Calls, Peer
 from services.bookshop.page import index_page, product_page
 from services.bookshop.propagation import propagated
 from services.serving import serve
@@ -39,28 +38,26 @@ PRODUCTS = (
 class Shop:
     """The services behind the page, and how patiently each is asked."""
 
-    def __init__(self, client: httpx.AsyncClient, environment: Mapping[str, str]) -> None:
-        self.client = client
-        self._details_url = environment.get("DETAILS_URL", "http://details:9080")
-        self._reviews_url = environment.get("REVIEWS_URL", "http://reviews:9080")
-        self._ratings_url = environment.get("RATINGS_URL", "http://ratings:9080")
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.calls = Calls()
+        self._details = Peer(environment, environment.get("DETAILS_URL", "http://details:9080"), DETAILS_TIMEOUT_SECONDS)
+        self._reviews = Peer(environment, environment.get("REVIEWS_URL", "http://reviews:9080"), REVIEWS_TIMEOUT_SECONDS)
+        self._ratings = Peer(environment, environment.get("RATINGS_URL", "http://ratings:9080"), RATINGS_TIMEOUT_SECONDS)
         self._flood_factor = int(environment.get("FLOOD_FACTOR", "0"))  # so many reviews more than needed, to run into a rate limit
 
     async def details(self, product_id: str, headers: Mapping[str, str]) -> Answer:
-        answer = await fetch(self.client, f"{self._details_url}/details/{product_id}", headers, DETAILS_TIMEOUT_SECONDS)
-        return _or_sorry(answer, "details")
+        return _or_sorry(await self.calls.fetch(self._details, f"/details/{product_id}", headers), "details")
 
     async def reviews(self, product_id: str, headers: Mapping[str, str]) -> Answer:
         answer = Answer(None, None)
         for _ in range(REVIEWS_TRIES):
-            answer = await fetch(self.client, f"{self._reviews_url}/reviews/{product_id}", headers, REVIEWS_TIMEOUT_SECONDS)
+            answer = await self.calls.fetch(self._reviews, f"/reviews/{product_id}", headers)
             if answer.status == 200:
                 break
         return _or_sorry(answer, "reviews")
 
     async def ratings(self, product_id: str, headers: Mapping[str, str]) -> Answer:
-        answer = await fetch(self.client, f"{self._ratings_url}/ratings/{product_id}", headers, RATINGS_TIMEOUT_SECONDS)
-        return _or_sorry(answer, "ratings")
+        return _or_sorry(await self.calls.fetch(self._ratings, f"/ratings/{product_id}", headers), "ratings")
 
     async def flood(self, product_id: str, headers: Mapping[str, str]) -> None:
         async with TaskGroup() as group:
@@ -78,12 +75,12 @@ def _sorry(what: str) -> str:
     return f"Sorry, product {what} are currently unavailable for this book."
 
 
-def create_app(environment: Mapping[str, str], client: httpx.AsyncClient | None = None) -> FastAPI:
-    shop = Shop(client or open_client(), environment)
+def create_app(environment: Mapping[str, str]) -> FastAPI:
+    shop = Shop(environment)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with shop.client:
+        async with shop.calls:
             yield
 
     app = FastAPI(title="productpage", openapi_url=None, lifespan=lifespan)

@@ -41,7 +41,9 @@ class SqliteStore:
     """Calls take microseconds, so they run right on the event loop."""
 
     def __init__(self, file: str) -> None:
-        self._connection = sqlite3.connect(file, isolation_level=None)
+        self._connection = sqlite3.connect(
+            file, isolation_level=None, check_same_thread=False
+        )  # one event loop uses it, whichever thread that runs in
         if file != ":memory:":
             self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute(SCHEMA)

@@ -9,11 +9,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from services.bookshop.calls import fetch, open_client
+from services.bookshop.calls import Calls, Peer
 from services.bookshop.propagation import propagated
 from services.serving import serve
 
@@ -27,17 +26,17 @@ REVIEWS = (
 RATINGS_UNAVAILABLE = {"error": "Ratings service is currently unavailable"}
 
 
-def create_app(environment: Mapping[str, str], client: httpx.AsyncClient | None = None) -> FastAPI:
-    client = client or open_client()
+def create_app(environment: Mapping[str, str]) -> FastAPI:
+    calls = Calls()
     enabled = environment.get("ENABLE_RATINGS", "false").lower() == "true"
     color = environment.get("STAR_COLOR", "black")
-    ratings_url = environment.get("RATINGS_URL", "http://ratings:9080")
     timeout_seconds = TIMEOUT_BLACK_SECONDS if color == "black" else TIMEOUT_RED_SECONDS
+    ratings = Peer(environment, environment.get("RATINGS_URL", "http://ratings:9080"), timeout_seconds)
     signature = {"podname": environment.get("POD_NAME", ""), "clustername": environment.get("CLUSTER_NAME", "")}
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with client:
+        async with calls:
             yield
 
     app = FastAPI(title="reviews", openapi_url=None, lifespan=lifespan)
@@ -52,7 +51,7 @@ def create_app(environment: Mapping[str, str], client: httpx.AsyncClient | None 
             return JSONResponse({"error": "please provide numeric product ID"}, 400)
         entries: list[dict[str, Any]] = [{"reviewer": reviewer, "text": text} for reviewer, text in REVIEWS]
         if enabled:
-            stars = _stars((await fetch(client, f"{ratings_url}/ratings/{product_id}", propagated(request.headers), timeout_seconds)).body)
+            stars = _stars((await calls.fetch(ratings, f"/ratings/{product_id}", propagated(request.headers))).body)
             for entry in entries:
                 entry["rating"] = {"stars": stars[entry["reviewer"]], "color": color} if entry["reviewer"] in stars else RATINGS_UNAVAILABLE
         return JSONResponse({"id": product_id, **signature, "reviews": entries})
