@@ -67,9 +67,7 @@ def main() -> None:
     options = parser.parse_args()
     missing = [tool for tool in ("wrk", "nginx") if shutil.which(tool) is None]
     if missing:
-        raise SystemExit(
-            f"bench needs {' and '.join(missing)}: e.g. apt-get install wrk nginx-light haproxy"
-        )
+        raise SystemExit(f"bench needs {' and '.join(missing)}: e.g. apt-get install wrk nginx-light haproxy")
 
     hop, memory = measure_hop(options.rounds, options.seconds, options.connections)
     figures = {"http1_rps": f"{hop['sidecar']['rps']:.0f}", "http1_cpu_us": f"{hop['sidecar']['cpu_us_per_request']:.1f}"}
@@ -84,9 +82,7 @@ def main() -> None:
     print(table(hop, memory))  # noqa: T201
     options.json.parent.mkdir(parents=True, exist_ok=True)
     said = {"options": {**vars(options), "json": str(options.json)}, "hop": hop, "memory_mb": memory, "figures": figures}
-    options.json.write_text(json.dumps(said, indent=1))
-        json.dumps({"options": {**vars(options), "json": str(options.json)}, "hop": hop, "memory_mb": memory, "figures": figures}, indent=1)
-    )
+    options.json.write_text(json.dumps(said, indent=1), encoding="utf-8")
     print(" ".join(f"{key}={value}" for key, value in figures.items()))  # noqa: T201
 
 

@@ -97,7 +97,8 @@ def upstream(stack: ExitStack, folder: Path, addresses: list[str]) -> None:
 
 def start_nginx(stack: ExitStack, folder: Path, address: str) -> Proxy:
     server = (
-        f'log_format long \'$remote_addr [$time_iso8601] "$request" $status $body_bytes_sent $request_time $upstream_addr "$http_user_agent"\';\n'
+        'log_format long \'$remote_addr [$time_iso8601] "$request" $status $body_bytes_sent $request_time'
+        ' $upstream_addr "$http_user_agent"\';\n'
         f"upstream up {{ server {address}:{UPSTREAM_PORT}; keepalive 64; }}\n"
         f"server {{ listen {address}:{PORT}; access_log {folder}/nginx-access.log long buffer=64k flush=1s;"
         ' location / { proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; } }'
