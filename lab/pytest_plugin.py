@@ -1,7 +1,7 @@
 """The pytest plugin: the fixture ``mesh`` gives a test a running mesh, the report tells what the test did with it.
 
 Options: ``--mesh-runtime``, ``--mesh-dataplane``, ``--mesh-lab`` (use a lab that is already up), ``--mesh-keep`` (leave the lab up),
-``--mesh-report FILE`` (one self-contained HTML file), ``--mesh-steps`` (tell each step as it happens). A lab is brought up once per
+``--mesh-report FILE`` (one self-contained HTML file), ``--mesh-steps`` (tell each step). A lab is brought up once per
 session (and per xdist worker) and topology; configuration is reset before each test. Nothing heavy is imported until a test asks for a mesh.
 """
 

@@ -64,7 +64,7 @@ class Worker:
             network_timeout = connection_timeout = spec.timeout_seconds
             max_retries = 0
 
-            @task  # type: ignore[misc]
+            @task  # type: ignore[untyped-decorator]
             def visit(self) -> None:
                 if spec.requests is not None and worker.taken >= spec.requests:
                     raise StopUser
