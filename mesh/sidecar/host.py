@@ -1,0 +1,123 @@
+"""One endpoint as the balancer sees it: its open connections, how busy it is, and Envoy's counters about it.
+
+Envoy: Upstream::HostImpl with its connection pool. A host lives as long as some configuration names its address in its cluster;
+connections of a host that was removed finish what they do and are then closed.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import Final
+
+from mesh.model.cluster import Cluster
+from mesh.model.endpoint import Endpoint
+from mesh.model.world import Clock
+from mesh.sidecar.filter import Reset
+from mesh.sidecar.upstream_connection import UpstreamConnection
+from mesh.sidecar.wire.heads import HeadReader
+
+DEFAULT_IDLE_SECONDS: Final = 3600.0  # Envoy's
+SUSPECT_AFTER_SECONDS: Final = 0.2  # idle for longer: look whether the peer has closed before trusting the connection
+
+
+@dataclass(slots=True)
+class HostStats:
+    """Envoy's per-host counters, by their names on /clusters."""
+
+    cx_active: int = 0
+    cx_connect_fail: int = 0
+    cx_total: int = 0
+    rq_active: int = 0
+    rq_error: int = 0
+    rq_success: int = 0
+    rq_timeout: int = 0
+    rq_total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFailure:
+    reset: Reset
+    reason: str
+
+
+class Host:
+    """``endpoint`` and ``cluster`` change with the configuration; connections and counters stay."""
+
+    def __init__(self, cluster: Cluster, endpoint: Endpoint, reader: HeadReader, clock: Clock) -> None:
+        self.cluster = cluster
+        self.endpoint = endpoint
+        self.address = f"[{endpoint.address}]:{endpoint.port}" if ":" in endpoint.address else f"{endpoint.address}:{endpoint.port}"
+        self.stats = HostStats()
+        self.removed = False
+        self._idle: list[UpstreamConnection] = []
+        self._busy: set[UpstreamConnection] = set()
+        self._reader = reader
+        self._clock = clock
+
+    def take_idle(self) -> UpstreamConnection | None:
+        """The connection that was used last, if it still stands."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.closed:
+                continue
+            self._busy.add(connection)
+            if self._clock() - connection.idle_since_seconds > SUSPECT_AFTER_SECONDS and connection.has_news():
+                connection.close()  # the peer has closed it (or speaks unasked): the loop has not told us yet
+                continue
+            return connection
+        return None
+
+    async def connect(self) -> UpstreamConnection | ConnectFailure:
+        loop = asyncio.get_running_loop()
+        bind = (self.cluster.bind_address, 0) if self.cluster.bind_address else None
+        self.stats.cx_total += 1
+        try:
+            async with asyncio.timeout(self.cluster.connect_timeout_seconds):
+                _, connection = await loop.create_connection(
+                    lambda: UpstreamConnection(self, self._reader), self.endpoint.address, self.endpoint.port, local_addr=bind
+                )
+        except TimeoutError:
+            self.stats.cx_connect_fail += 1
+            return ConnectFailure(Reset.CONNECTION_TIMEOUT, "")
+        except OSError as error:
+            self.stats.cx_connect_fail += 1
+            return ConnectFailure(Reset.CONNECTION_FAILURE, error.strerror or "")
+        return connection
+
+    def opened(self, connection: UpstreamConnection) -> None:
+        self.stats.cx_active += 1
+        self._busy.add(connection)
+
+    def release(self, connection: UpstreamConnection) -> None:
+        """The connection has answered and can take the next request."""
+        limit = self.cluster.max_requests_per_connection
+        if self.removed or (limit and connection.requests >= limit):
+            connection.close()
+            return
+        connection.idle_since_seconds = self._clock()
+        self._busy.discard(connection)
+        self._idle.append(connection)
+
+    def lost(self, connection: UpstreamConnection) -> None:
+        self._busy.discard(connection)
+        with contextlib.suppress(ValueError):
+            self._idle.remove(connection)
+        self.stats.cx_active -= 1
+
+    def close_idle(self, now_seconds: float) -> None:
+        limit = DEFAULT_IDLE_SECONDS if self.cluster.idle_timeout_seconds is None else self.cluster.idle_timeout_seconds
+        if limit > 0:
+            for connection in [c for c in self._idle if now_seconds - c.idle_since_seconds >= limit]:
+                connection.close()
+
+    def retire(self) -> None:
+        """No configuration names this host any more: requests on their way may finish."""
+        self.removed = True
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def abort(self) -> None:
+        self.retire()
+        for connection in list(self._busy):
+            connection.abort()

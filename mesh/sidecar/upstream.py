@@ -1,0 +1,193 @@
+"""A cluster at work: pick a host, take or open a connection, send, and say in Envoy's words how it went.
+
+Envoy: source/common/router/router.cc and upstream/cluster_manager_impl.cc. What can go wrong above is not raised but answered: a
+``Response`` with ``reset`` set, which the retry filter may give another chance.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from mesh.model.cluster import Cluster, Discovery, LbPolicy
+from mesh.model.endpoint import Endpoint
+from mesh.model.world import Clock, Dice
+from mesh.policy.load_balancing import pick_least_request, pick_random, pick_round_robin, running_sums, schedule
+from mesh.sidecar.filter import Field, Flag, Request, Reset, Response, local_reply
+from mesh.sidecar.filter import field as header_field
+from mesh.sidecar.host import ConnectFailure, Host
+from mesh.sidecar.upstream_connection import UpstreamConnection
+
+
+@dataclass(slots=True)
+class ClusterStats:
+    """Envoy's counters of a cluster, under ``cluster.<name>.``."""
+
+    upstream_rq_total: int = 0
+    upstream_rq_completed: int = 0
+    upstream_rq_2xx: int = 0
+    upstream_rq_3xx: int = 0
+    upstream_rq_4xx: int = 0
+    upstream_rq_5xx: int = 0
+    upstream_cx_none_healthy: int = 0
+    upstream_cx_connect_fail: int = 0
+    upstream_cx_connect_timeout: int = 0
+    upstream_cx_protocol_error: int = 0
+    upstream_cx_destroy_remote_with_active_rq: int = 0
+    upstream_rq_cancelled: int = 0
+    classes: dict[int, int] = field(default_factory=dict)
+
+
+_ANSWERS: Final[Mapping[Reset, tuple[int, int, str]]] = {
+    Reset.CONNECTION_FAILURE: (503, Flag.UF, "remote_connection_failure"),
+    Reset.CONNECTION_TIMEOUT: (503, Flag.UF, "connection_timeout"),
+    Reset.CONNECTION_TERMINATION: (503, Flag.UC, "connection_termination"),
+    Reset.REUSED_CONNECTION: (503, Flag.UC, "connection_termination"),
+    Reset.PROTOCOL_ERROR: (502, Flag.UPE, "protocol_error"),
+    Reset.OVERFLOW: (503, Flag.UO, "overflow"),
+}
+
+_SERVICE_TIMES: dict[int, Field] = {}
+
+
+def _service_time(milliseconds: int) -> Field:
+    known = _SERVICE_TIMES.get(milliseconds)
+    if known is None:
+        known = header_field("x-envoy-upstream-service-time", str(milliseconds))
+        if len(_SERVICE_TIMES) < 4096:
+            _SERVICE_TIMES[milliseconds] = known
+    return known
+
+
+class UpstreamCluster:
+    """A cluster as one configuration has it. The hosts outlive it; ``original_dst`` makes hosts on demand where the client chooses them."""
+
+    def __init__(self, cluster: Cluster, hosts: tuple[Host, ...], stats: ClusterStats, clock: Clock, dice: Dice) -> None:
+        self.cluster = cluster
+        self.name = cluster.name
+        self.hosts = hosts
+        self.stats = stats
+        self.original_dst: Callable[[Cluster, Endpoint], Host] | None = None
+        self._clock = clock
+        self._dice = dice
+        self._turn = 0
+        weights = [host.endpoint.weight for host in hosts]
+        self._turns = schedule(weights) if weights else ()
+        self._sums = running_sums(weights)
+
+    def pick(self, request: Request) -> Host | None:
+        """A host for this request; one that was not tried yet, within the number of attempts that the request grants."""
+        if self.cluster.discovery is Discovery.ORIGINAL_DST:
+            return self._pick_original(request)
+        hosts = self.hosts
+        if not hosts:
+            return None
+        if len(hosts) == 1:
+            return hosts[0]
+        host = self._next()
+        tried = request.stream.tried
+        if tried:
+            for _ in range(request.host_selection_attempts - 1):
+                if host.endpoint not in tried:
+                    break
+                host = self._next()
+        return host
+
+    def _next(self) -> Host:
+        policy = self.cluster.lb_policy
+        if policy is LbPolicy.ROUND_ROBIN:
+            self._turn += 1
+            index = pick_round_robin(self._turns, self._turn - 1)
+        elif policy is LbPolicy.RANDOM:
+            index = pick_random(self._sums, self._dice)
+        else:
+            index = pick_least_request(self._sums, [host.stats.rq_active for host in self.hosts], self._dice)
+        return self.hosts[index]
+
+    def _pick_original(self, request: Request) -> Host | None:
+        if request.original_dst is None or self.original_dst is None:
+            return None
+        return self.original_dst(self.cluster, Endpoint(*request.original_dst))
+
+    async def send(self, request: Request) -> Response:
+        """One attempt. Cancelling it resets the upstream connection."""
+        stream, stats = request.stream, self.stats
+        stream.cluster = self.cluster
+        host = self.pick(request)
+        if host is None:
+            stats.upstream_cx_none_healthy += 1
+            return local_reply(503, "no healthy upstream", details="no_healthy_upstream", flags=Flag.UH, reset=Reset.NO_HEALTHY_UPSTREAM)
+        stream.attempts += 1
+        stream.endpoint = host.endpoint
+        stream.upstream_host = host.address
+        stream.tried.append(host.endpoint)
+        host_stats = host.stats
+        host_stats.rq_total += 1
+        host_stats.rq_active += 1
+        stats.upstream_rq_total += 1
+        outcome: Response | Reset
+        try:
+            connection = host.take_idle() or await host.connect()
+            if isinstance(connection, ConnectFailure):
+                host_stats.rq_error += 1
+                return self._connect_failed(request, connection)
+            stream.upstream_local = connection.local_address
+            outcome = await connection.exchange(request)
+        finally:
+            host_stats.rq_active -= 1
+        if isinstance(outcome, Reset):
+            host_stats.rq_error += 1
+            return self._reset(outcome)
+        self._count(host, outcome.status)
+        now = stream.response_seconds = self._clock()
+        began = stream.request_end_seconds or now
+        outcome.headers.fields["x-envoy-upstream-service-time"] = _service_time(int((now - began) * 1000))
+        return outcome
+
+    def _count(self, host: Host, status: int) -> None:
+        stats = self.stats
+        stats.upstream_rq_completed += 1
+        if status < 300:
+            stats.upstream_rq_2xx += 1
+            host.stats.rq_success += 1
+        elif status < 400:
+            stats.upstream_rq_3xx += 1
+            host.stats.rq_success += 1
+        elif status < 500:
+            stats.upstream_rq_4xx += 1
+            host.stats.rq_success += 1
+        else:
+            stats.upstream_rq_5xx += 1
+            host.stats.rq_error += 1
+
+    def _connect_failed(self, request: Request, failure: ConnectFailure) -> Response:
+        if failure.reset is Reset.CONNECTION_TIMEOUT:
+            self.stats.upstream_cx_connect_timeout += 1
+        self.stats.upstream_cx_connect_fail += 1
+        if failure.reason:
+            request.stream.upstream_failure = f"delayed_connect_error:_{failure.reason.replace(' ', '_')}"
+        return _reply(failure.reset, f"delayed connect error: {failure.reason}" if failure.reason else "")
+
+    def _reset(self, reset: Reset) -> Response:
+        if reset is Reset.PROTOCOL_ERROR:
+            self.stats.upstream_cx_protocol_error += 1
+        else:
+            self.stats.upstream_cx_destroy_remote_with_active_rq += 1
+        return _reply(reset, "")
+
+
+def _reply(reset: Reset, transport_failure: str) -> Response:
+    status, flags, word = _ANSWERS[reset]
+    text = f"upstream connect error or disconnect/reset before headers. reset reason: {word.replace('_', ' ')}"
+    details = f"upstream_reset_before_response_started{{{word}}}"
+    if transport_failure:
+        text += f", transport failure reason: {transport_failure}"
+        details = details[:-1] + f"|{transport_failure.replace(' ', '_')}}}"
+    return local_reply(status, text, details=details, flags=flags, reset=reset)
+
+
+def no_cluster(request: Request) -> Response:
+    """The route names a cluster that is not there."""
+    return local_reply(503, details="cluster_not_found", flags=Flag.NC, reset=Reset.NO_CLUSTER)
+
+
+__all__ = ["ClusterStats", "Host", "UpstreamCluster", "UpstreamConnection", "no_cluster"]
