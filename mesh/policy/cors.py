@@ -1,8 +1,13 @@
-"""Cross-origin requests. Envoy: filters.http.cors.v3.CorsPolicy. Istio: CorsPolicy."""
+"""Cross-origin requests: what a browser on another site may do. Envoy: filters.http.cors.v3.CorsPolicy. Istio: CorsPolicy.
 
+Envoy: source/extensions/filters/http/cors/cors_filter.cc. The proxy only tells; it is the browser that refuses.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mesh.model.match import StringMatch
+from mesh.model.match import MatchKind, StringMatch
+from mesh.policy.matching import Matcher, compile_match
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +21,42 @@ class CorsPolicy:
     max_age: str = ""
     allow_credentials: bool | None = None
     forward_not_matching_preflights: bool = True
+
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def compile_origins(origins: Sequence[StringMatch]) -> Matcher:
+    """Whether an origin is allowed; an exact ``*`` allows all."""
+    if any(origin.kind is MatchKind.EXACT and origin.value == "*" for origin in origins):
+        return lambda _: True
+    matchers = [compile_match(origin) for origin in origins]
+    return lambda origin: any(matches(origin) for matches in matchers)
+
+
+def is_preflight(method: str, requested_method: str | None) -> bool:
+    """A browser's question before the request itself."""
+    return method == "OPTIONS" and bool(requested_method)
+
+
+def preflight_headers(policy: CorsPolicy, origin: str, allowed: bool, header: Callable[[str], str | None]) -> Pairs:
+    """The answer's headers; ``*`` in the policy echoes what was asked for."""
+    methods = header("access-control-request-method") if policy.allow_methods == "*" else policy.allow_methods
+    headers = header("access-control-request-headers") if policy.allow_headers == "*" else policy.allow_headers
+    pairs = (
+        ("access-control-allow-origin", origin if allowed else ""),
+        ("access-control-allow-credentials", "true" if policy.allow_credentials else ""),
+        ("access-control-allow-methods", methods or ""),
+        ("access-control-allow-headers", headers or ""),
+        ("access-control-max-age", policy.max_age),
+    )
+    return tuple((name, value) for name, value in pairs if value)
+
+
+def response_headers(policy: CorsPolicy) -> Pairs:
+    """What an answer to an allowed origin carries besides ``access-control-allow-origin``."""
+    pairs = (
+        ("access-control-allow-credentials", "true" if policy.allow_credentials else ""),
+        ("access-control-expose-headers", policy.expose_headers),
+    )
+    return tuple((name, value) for name, value in pairs if value)

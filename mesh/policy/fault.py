@@ -1,4 +1,7 @@
-"""Fault injection: delay a share of requests, abort a share. Envoy: filters.http.fault.v3.HTTPFault. Istio: HTTPFaultInjection."""
+"""Fault injection: delay a share of requests, abort a share. Envoy: filters.http.fault.v3.HTTPFault. Istio: HTTPFaultInjection.
+
+Lesson: scenarios/fault_delay, scenarios/fault_abort.
+"""
 
 from dataclasses import dataclass
 
@@ -24,5 +27,5 @@ class Verdict:
 def decide(fault: Fault, dice: Dice) -> Verdict:
     """Roll once for the delay and once for the abort: the two are independent."""
     delayed = dice() * 100 < fault.delay_percent
-    aborted = dice() * 100 < fault.abort_percent
+    aborted = dice() * 100 < fault.abort_percent and fault.abort_status != 0
     return Verdict(fault.delay_seconds if delayed else 0.0, fault.abort_status if aborted else None)

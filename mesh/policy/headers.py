@@ -1,8 +1,15 @@
-"""Header operations on the way up and down. Envoy: request_headers_to_add/remove. Istio: Headers.HeaderOperations."""
+"""Header operations on the way up and down. Envoy: request_headers_to_add/remove. Istio: Headers.HeaderOperations.
 
+Envoy: source/common/router/header_parser.cc. Where several levels carry operations they run from the nearest outward (weighted
+cluster, route, virtual host, route configuration): the outermost ``set`` has the last word.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 Pairs = tuple[tuple[str, str], ...]
+
+AUTHORITY_NAMES = frozenset({"host", ":authority"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +25,39 @@ class HeaderOperations:
     response_set: Pairs = ()
     response_add: Pairs = ()
     response_remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One level's work on one side, ready to be done in this order: remove, set, add."""
+
+    remove: tuple[str, ...]
+    set: Pairs
+    add: Pairs
+
+
+def request_steps(levels: Sequence[HeaderOperations]) -> tuple[Step, ...]:
+    return _steps((level.request_remove, level.request_set, level.request_add) for level in levels)
+
+
+def response_steps(levels: Sequence[HeaderOperations]) -> tuple[Step, ...]:
+    return _steps((level.response_remove, level.response_set, level.response_add) for level in levels)
+
+
+def _steps(levels: Iterable[tuple[tuple[str, ...], Pairs, Pairs]]) -> tuple[Step, ...]:
+    """Empty values are left out, as Envoy does: they add nothing; levels with nothing to do, too."""
+    steps = (Step(remove, _settled(set_), _settled(add)) for remove, set_, add in levels)
+    return tuple(step for step in steps if step.remove or step.set or step.add)
+
+
+def _settled(pairs: Pairs) -> Pairs:
+    return tuple((name, value.replace("%%", "%")) for name, value in pairs if value and name not in AUTHORITY_NAMES)
+
+
+def authority(levels: Sequence[HeaderOperations]) -> str:
+    """What the Host becomes; empty where nobody sets it. The nearest level has its way: Istio makes it the route's host rewrite."""
+    for level in levels:
+        for name, value in level.request_set:
+            if name in AUTHORITY_NAMES:
+                return value
+    return ""

@@ -1,0 +1,38 @@
+"""Rewriting, the filter: another path or authority for the upstream. Decision: mesh/policy/rewrite.py.
+
+Envoy: the router's finalizeRequestHeaders; what was there before goes along in x-envoy-original-path and x-envoy-original-host.
+"""
+
+from collections.abc import Awaitable
+
+from mesh.policy import headers
+from mesh.policy.rewrite import PathChange, Rewrite, path_change
+from mesh.sidecar.filter import Context, Filter, Forward, Request, Response, Scope, field
+
+_NOTHING = Rewrite()
+
+
+def build(scope: Scope, context: Context) -> Filter | None:
+    if scope.cluster is None:
+        return None
+    rewrite = scope.policy(Rewrite) or _NOTHING
+    change = path_change(scope.route.match.path, rewrite.path, rewrite.regex)
+    authority = headers.authority(scope.policies(headers.HeaderOperations)) or rewrite.authority
+    return RewriteFilter(change, authority) if change or authority else None
+
+
+class RewriteFilter:
+    def __init__(self, change: PathChange | None, authority: str) -> None:
+        self._change = change
+        self._authority = authority
+
+    def __call__(self, request: Request, forward: Forward) -> Awaitable[Response]:
+        fields = request.headers.fields
+        if self._authority:
+            fields["x-envoy-original-host"] = field("x-envoy-original-host", request.authority)
+            request.authority = self._authority
+        if self._change is not None:
+            fields["x-envoy-original-path"] = field("x-envoy-original-path", request.path)
+            request.stream.original_path = request.path
+            request.path = self._change(request.path)
+        return forward(request)

@@ -1,0 +1,54 @@
+"""Time-outs, the filter: 504 when the whole answer takes too long. Lesson: scenarios/timeouts. Decision: mesh/policy/timeout.py.
+
+Envoy: the router's response timer: it starts when the request has been received entirely, spans all retries, and ends with the
+answer's last byte; an answer that has begun is cut off. An upgraded connection has no end of request, so no time-out.
+"""
+
+from collections.abc import Awaitable
+
+from mesh.policy.timeout import REQUEST_HEADER, Timeout, decide
+from mesh.sidecar.deadline import Deadline
+from mesh.sidecar.filter import Context, Filter, Flag, Forward, Request, Response, Scope, local_reply
+
+
+def build(scope: Scope, context: Context) -> Filter | None:
+    """Also for routes without the policy: the request itself may bring a limit."""
+    if scope.cluster is None:
+        return None
+    timeout = scope.policy(Timeout)
+    return TimeoutFilter(timeout.request_seconds if timeout else 0.0, context)
+
+
+class TimeoutFilter:
+    def __init__(self, seconds: float, context: Context) -> None:
+        self._seconds = seconds
+        self._context = context
+
+    def __call__(self, request: Request, forward: Forward) -> Awaitable[Response]:
+        wish = request.headers.fields.pop(REQUEST_HEADER, None)
+        seconds = self._seconds if wish is None else decide(self._seconds, wish[0])
+        if not seconds or request.upgrade:
+            return forward(request)
+        return self._limited(request, forward, seconds)
+
+    async def _limited(self, request: Request, forward: Forward, seconds: float) -> Response:
+        deadline = Deadline(self._context, seconds)
+        request.body.on_end(deadline.start)
+        try:
+            response = await deadline.wait(forward(request))
+        except TimeoutError:
+            if not deadline.expired:
+                raise
+            return local_reply(504, "upstream request timeout", details="response_timeout", flags=Flag.UT)
+        except BaseException:
+            deadline.stop()
+            raise
+        response.body.on_end(deadline.stop)
+        deadline.then(lambda: _cut(request, response))
+        return response
+
+
+def _cut(request: Request, response: Response) -> None:
+    request.stream.flags |= Flag.UT
+    response.flags |= Flag.UT
+    response.body.fail("response timeout")
