@@ -1,0 +1,7 @@
+"""``python -m services.client --url http://…``."""
+
+import sys
+
+from services.client import main
+
+sys.exit(main())

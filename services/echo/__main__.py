@@ -1,0 +1,5 @@
+"""``python -m services.echo``."""
+
+from services.echo import main
+
+main()
