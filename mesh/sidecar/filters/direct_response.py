@@ -1,6 +1,6 @@
 """Direct responses, the filter: a fixed answer instead of forwarding. Parameters: mesh/policy/direct_response.py.
 
-Envoy: the router's DirectResponseEntry.
+Envoy: the router's DirectResponseEntry. To 201 and all 3xx it adds a Location: the request's own URL.
 """
 
 from mesh.policy.direct_response import DirectResponse
@@ -21,5 +21,9 @@ class DirectResponseFilter:
             self._fields["content-type"] = field("content-type", "text/plain")
 
     async def __call__(self, request: Request, forward: Forward) -> Response:
+        status = self._answer.status
         body = Body.of(self._answer.body) if self._answer.body else EMPTY
-        return Response(self._answer.status, Headers.of(self._fields.copy()), body, details="direct_response")
+        headers = Headers.of(self._fields.copy())
+        if status == 201 or 300 <= status < 400:
+            headers.set("location", f"{request.scheme}://{request.authority}{request.path}")
+        return Response(status, headers, body, details="direct_response")

@@ -1,7 +1,7 @@
 """Header operations, the filter: remove, set and add on the way up and down. Decision: mesh/policy/headers.py.
 
-Envoy: the router's finalizeRequestHeaders and finalizeResponseHeaders. Redirects and direct responses get the response's operations,
-so this stands before them; what CORS and fault injection answer does not.
+Envoy: the router's finalizeRequestHeaders and finalizeResponseHeaders. The response's operations act on whatever comes back: from an
+upstream, or as a local reply (an injected fault, too). A route that answers itself has them on that answer only.
 """
 
 from collections.abc import Awaitable, Sequence
@@ -15,6 +15,8 @@ def build(scope: Scope, context: Context) -> Filter | None:
     levels = scope.policies(HeaderOperations)
     up = _compile(request_steps(levels)) if scope.cluster is not None else []
     down = _compile(response_steps(levels))
+    if down and scope.cluster is None:
+        return DirectHeadersFilter(down)
     if down:
         return HeadersFilter(up, down)
     return RequestHeadersFilter(up) if up else None
@@ -31,6 +33,20 @@ class HeadersFilter:
         response = await forward(request)
         for operation in self._down:
             operation.apply(response.headers)
+        return response
+
+
+class DirectHeadersFilter:
+    """For redirects and direct responses."""
+
+    def __init__(self, down: "Sequence[_Operation]") -> None:
+        self._down = down
+
+    async def __call__(self, request: Request, forward: Forward) -> Response:
+        response = await forward(request)
+        if response.details == "direct_response":
+            for operation in self._down:
+                operation.apply(response.headers)
         return response
 
 

@@ -42,6 +42,7 @@ class MirrorFilter:
             copy.authority = shadow_authority(request.authority)
             for name in (*REQUEST_HEADERS, REQUEST_HEADER):
                 copy.headers.remove(name)
+            copy.headers.set("x-envoy-internal", "true")
             if not request.body.complete:
                 request.body.retain(BODY_LIMIT_BYTES)
             request.body.on_end(lambda: self._send(clusters, copy, request.body))

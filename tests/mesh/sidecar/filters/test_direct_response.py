@@ -1,5 +1,7 @@
 """Direct responses answer without an upstream."""
 
+import pytest
+
 from mesh.policy.direct_response import DirectResponse
 from mesh.sidecar.filters import direct_response
 
@@ -20,3 +22,9 @@ async def test_status_and_body_come_as_configured(scope, world, make, upstream):
 async def test_no_body_means_no_content_type(scope, world, make, upstream):
     response = await direct_response.build(scope(DirectResponse(204), no_cluster=()), world)(make(), upstream)
     assert (response.status, list(response.headers.items())) == (204, [])
+
+
+@pytest.mark.parametrize(("status", "located"), [(200, False), (201, True), (302, True), (400, False)])
+async def test_a_created_or_moved_thing_gets_a_location(scope, world, make, upstream, status, located):
+    response = await direct_response.build(scope(DirectResponse(status), no_cluster=()), world)(make("/x?q", authority="a:80"), upstream)
+    assert response.headers.get("location") == ("http://a:80/x?q" if located else None)

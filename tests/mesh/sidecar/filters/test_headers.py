@@ -3,7 +3,7 @@
 import pytest
 
 from mesh.policy.headers import HeaderOperations
-from mesh.sidecar.filter import Headers, Response
+from mesh.sidecar.filter import Headers, Response, local_reply
 from mesh.sidecar.filters import headers
 
 
@@ -51,6 +51,15 @@ async def test_the_response_is_changed_on_its_way_down(scope, world, make, upstr
     operations = HeaderOperations(response_set=(("server", "mesh"),), response_add=(("a", "1"),), response_remove=("secret",))
     response = await headers.build(scope(operations), world)(make(), upstream)
     assert dict(response.headers.items()) == {"server": "mesh", "a": "1"}
+    assert upstream.seen[0]["fields"] == []
+
+
+@pytest.mark.parametrize(("details", "marked"), [("direct_response", True), ("fault_filter_abort", False)])
+async def test_a_route_that_answers_itself_marks_that_answer_only(scope, world, make, upstream, details, marked):
+    upstream.answers = [local_reply(200, "x", details=details)]
+    operations = HeaderOperations(request_set=(("up", "1"),), response_set=(("down", "1"),))
+    response = await headers.build(scope(operations, no_cluster=()), world)(make(), upstream)
+    assert ("down" in response.headers) is marked
     assert upstream.seen[0]["fields"] == []
 
 
