@@ -67,10 +67,7 @@ REQUEST_HEADERS = (
     "x-envoy-upstream-rq-per-try-timeout-ms",
     "x-envoy-hedge-on-per-try-timeout",
 )
-"""A caller's wishes; they end here and are not sent upstream."""
-
-NO_POLICY = RetryPolicy(attempts=1, retry_on=(), retriable_status_codes=(), avoid_previous_hosts=False, host_selection_attempts=1)
-"""Envoy's own default, which only counts once a request brings ``x-envoy-retry-on``."""
+"""A caller's wishes; they end here and are not sent upstream. The connection manager lets them through from internal addresses only."""
 
 
 def from_request(policy: RetryPolicy, header: HeaderLookup) -> RetryPolicy:

@@ -5,7 +5,7 @@ Envoy: the router's RetryState and per-try timer. A try that has begun to answer
 
 from collections.abc import Awaitable
 
-from mesh.policy.retry import NO_POLICY, REQUEST_HEADERS, Failure, RetryPolicy, backoff_seconds, decide, decide_reset, from_request
+from mesh.policy.retry import REQUEST_HEADERS, Failure, RetryPolicy, backoff_seconds, decide, decide_reset, from_request
 from mesh.policy.timeout import Timeout
 from mesh.sidecar.deadline import Deadline
 from mesh.sidecar.filter import EMPTY, Context, Filter, Flag, Forward, Request, Reset, Response, Scope, local_reply
@@ -27,11 +27,11 @@ FAILURES = {
 
 
 def build(scope: Scope, context: Context) -> Filter | None:
-    """Also for routes without the policy: the request itself may ask for retries."""
-    if scope.cluster is None:
+    policy = scope.policy(RetryPolicy)
+    if policy is None or scope.cluster is None:
         return None
     timeout = scope.policy(Timeout)
-    return RetryFilter(scope.policy(RetryPolicy) or NO_POLICY, timeout.request_seconds if timeout else 0.0, context)
+    return RetryFilter(policy, timeout.request_seconds if timeout else 0.0, context)
 
 
 class RetryFilter:

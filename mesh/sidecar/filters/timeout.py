@@ -1,7 +1,8 @@
 """Time-outs, the filter: 504 when the whole answer takes too long. Lesson: scenarios/timeouts. Decision: mesh/policy/timeout.py.
 
 Envoy: the router's response timer: it starts when the request has been received entirely, spans all retries, and ends with the
-answer's last byte; an answer that has begun is cut off. An upgraded connection has no end of request, so no time-out.
+answer's last byte; an answer that has begun is cut off. An upgraded connection has no end of request, so no time-out. A caller's own
+wish (x-envoy-upstream-rq-timeout-ms) counts where the connection manager lets it through: from internal addresses only.
 """
 
 from collections.abc import Awaitable
@@ -12,11 +13,8 @@ from mesh.sidecar.filter import Context, Filter, Flag, Forward, Request, Respons
 
 
 def build(scope: Scope, context: Context) -> Filter | None:
-    """Also for routes without the policy: the request itself may bring a limit."""
-    if scope.cluster is None:
-        return None
     timeout = scope.policy(Timeout)
-    return TimeoutFilter(timeout.request_seconds if timeout else 0.0, context)
+    return None if timeout is None or scope.cluster is None else TimeoutFilter(timeout.request_seconds, context)
 
 
 class TimeoutFilter:

@@ -11,6 +11,7 @@ from mesh.sidecar.filter import Body, Flag, Headers, Reset, Response, local_repl
 from mesh.sidecar.filters import retry
 
 THRICE = RetryPolicy(3, ("5xx",))
+NOTHING = RetryPolicy(1, ())
 
 
 def on(*tokens, attempts=1, **options):
@@ -20,8 +21,12 @@ def on(*tokens, attempts=1, **options):
 async def tries(scope, world, make, upstream, policy, answer, *pairs):
     world.rolls = [0.5] * 10
     upstream.answers = [answer]
-    response = await retry.build(scope(policy) if policy else scope(), world)(make("/", *pairs), upstream)
+    response = await retry.build(scope(policy), world)(make("/", *pairs), upstream)
     return len(upstream.seen), response
+
+
+def test_a_route_without_the_policy_is_left_alone(scope, world):
+    assert retry.build(scope(), world) is None
 
 
 def test_a_route_that_answers_itself_needs_none(scope, world):
@@ -121,12 +126,12 @@ async def test_other_hosts_are_preferred(scope, world, make, upstream):
 
 async def test_a_request_may_ask_for_retries_by_itself(scope, world, make, upstream):
     pairs = ("x-envoy-retry-on", "nonsense, 5xx"), ("x-envoy-max-retries", "2")
-    count, _ = await tries(scope, world, make, upstream, None, Response(503), *pairs)
+    count, _ = await tries(scope, world, make, upstream, NOTHING, Response(503), *pairs)
     assert (count, upstream.seen[0]["fields"]) == (3, [])
 
 
 async def test_it_asks_for_one_unless_it_says_more(scope, world, make, upstream):
-    assert (await tries(scope, world, make, upstream, None, Response(503), ("x-envoy-retry-on", "5xx")))[0] == 2
+    assert (await tries(scope, world, make, upstream, NOTHING, Response(503), ("x-envoy-retry-on", "5xx")))[0] == 2
 
 
 async def test_its_conditions_are_added_and_its_number_takes_precedence(scope, world, make, upstream):
@@ -144,11 +149,11 @@ async def test_its_conditions_are_added_and_its_number_takes_precedence(scope, w
     ],
 )
 async def test_it_may_name_codes_headers_and_grpc_statuses(scope, world, make, upstream, pairs, answer):
-    assert (await tries(scope, world, make, upstream, None, answer, *pairs))[0] == 2
+    assert (await tries(scope, world, make, upstream, NOTHING, answer, *pairs))[0] == 2
 
 
-async def test_without_policy_or_wish_nothing_is_retried_or_timed(scope, world, make, upstream):
-    assert (await tries(scope, world, make, upstream, None, Response(503)))[0] == 1
+async def test_without_condition_or_wish_nothing_is_retried_or_timed(scope, world, make, upstream):
+    assert (await tries(scope, world, make, upstream, NOTHING, Response(503)))[0] == 1
     assert world.timers == []
 
 
@@ -191,6 +196,6 @@ async def test_a_per_try_limit_not_below_the_routes_is_ignored(scope, world, mak
 
 
 async def test_the_request_may_set_the_per_try_limit(scope, world, make, upstream):
-    await retry.build(scope(), world)(make("/", ("x-envoy-upstream-rq-per-try-timeout-ms", "70")), upstream)
+    await retry.build(scope(NOTHING), world)(make("/", ("x-envoy-upstream-rq-per-try-timeout-ms", "70")), upstream)
     assert [timer.due for timer in world.timers] == [0.07]
     assert upstream.seen[0]["fields"] == []

@@ -16,8 +16,12 @@ def test_a_route_that_answers_itself_needs_none(scope, world):
     assert timeout.build(scope(Redirect(), Timeout(1), no_cluster=()), world) is None
 
 
-async def test_a_route_without_the_policy_sets_no_timer(scope, world, make, upstream):
-    assert (await timeout.build(scope(), world)(make(), upstream)).status == 200
+def test_a_route_without_the_policy_is_left_alone(scope, world):
+    assert timeout.build(scope(), world) is None
+
+
+async def test_zero_seconds_mean_no_limit(scope, world, make, upstream):
+    assert (await timeout.build(scope(Timeout(0)), world)(make(), upstream)).status == 200
     assert world.timers == []
 
 
