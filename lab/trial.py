@@ -98,7 +98,7 @@ class Trial:
             running.result = self._told(path, load.stop())
 
     def _told(self, path: str, result: LoadResult) -> LoadResult:
-        title = f"{result.requests} × {path}: {result.failed} failed"
+        title = f"{result.requests} x {path}: {result.failed} failed"
         record(Step("load", title, seconds=result.seconds, detail={"result": json.loads(result.to_json())}))
         return result
 

@@ -26,6 +26,7 @@ class IstioMetrics:
     """Istio's standard metrics. On the wire a stock Envoy gets ``envoy.access_loggers.stats`` with the same counters and tags."""
 
     reporter: str  # "source" (outbound) or "destination" (inbound)
+    labels: tuple[tuple[str, str], ...] = ()  # this proxy's own side, fixed: ("source_workload", "productpage-v1") …
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +84,11 @@ class Listener:
     bind_to_port: bool = True
     use_original_dst: bool = False
     original_dst_filter: bool = False  # listener filter envoy.filters.listener.original_dst: match chains by the original port (15006)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiListener:
+    """What a proxyless gRPC client asks for by its target's name. Envoy: Listener.api_listener. Encoded only."""
+
+    name: str
+    route_config_name: str

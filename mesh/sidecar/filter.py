@@ -123,6 +123,11 @@ class Request:
         self.virtual_host: VirtualHost | None = None
         self.cluster = ""
 
+    @classmethod
+    def of(cls, method: str, path: str, authority: str, fields: dict[str, Field], stream: StreamInfo) -> "Request":
+        """A request without a body, around a dict of ready fields."""
+        return cls(method, path, authority, Headers.of(fields), EMPTY, stream)
+
     def copy(self, body: Body = EMPTY) -> "Request":
         """The same request with headers and stream info of its own."""
         copy = Request(self.method, self.path, self.authority, self.headers.copy(), body, scheme=self.scheme)

@@ -86,63 +86,36 @@ UNKNOWN_PEER = Peer()
 
 
 class StreamInfo:
-    """One stream. Times are of the monotonic clock passed in, but ``start_time`` is the wall clock (seconds since the epoch)."""
+    """One stream. Times are of the monotonic clock passed in, but ``start_time`` is the wall clock (seconds since the epoch).
 
-    __slots__ = (
-        "attempts",
-        "bytes_received",
-        "bytes_sent",
-        "cluster",
-        "connection_termination_details",
-        "details",
-        "downstream_local",
-        "downstream_remote",
-        "end_seconds",
-        "endpoint",
-        "flags",
-        "original_path",
-        "peer",
-        "peer_header",
-        "protocol",
-        "request_end_seconds",
-        "requested_server_name",
-        "response_seconds",
-        "route",
-        "start_seconds",
-        "start_time",
-        "status",
-        "tried",
-        "upstream_cluster",
-        "upstream_failure",
-        "upstream_host",
-        "upstream_local",
-    )
+    The defaults stand on the class: a stream pays only for what happened to it.
+    """
+
+    request_end_seconds = 0.0  # the last byte of the request was here
+    response_seconds = 0.0  # the first byte of the answer was here
+    end_seconds = 0.0
+    protocol = "HTTP/1.1"
+    status = 0  # 0: nothing was answered
+    flags = 0
+    details = ""  # Envoy's response code details: via_upstream, route_not_found, …
+    connection_termination_details = ""
+    upstream_failure = ""  # Envoy's upstream transport failure reason
+    bytes_received = 0  # of bodies
+    bytes_sent = 0
+    attempts = 0  # how often the request was sent to an upstream
+    tried: "tuple[Endpoint, ...]" = ()
+    route: "Route | None" = None
+    cluster: "Cluster | None" = None
+    upstream_cluster = ""  # its name, set also when there is no such cluster
+    endpoint: "Endpoint | None" = None
+    upstream_host = ""  # 127.0.0.1:9080
+    upstream_local = ""
+    downstream_local = ""
+    downstream_remote = ""
+    requested_server_name = ""
+    peer: Peer | None = None  # the downstream workload (inbound side)
+    peer_header = ""  # x-envoy-peer-metadata as it came
 
     def __init__(self, start_seconds: float = 0.0, start_time: float = 0.0) -> None:
         self.start_seconds = start_seconds
         self.start_time = start_time
-        self.request_end_seconds = 0.0  # the last byte of the request was here
-        self.response_seconds = 0.0  # the first byte of the answer was here
-        self.end_seconds = 0.0
-        self.protocol = "HTTP/1.1"
-        self.status = 0  # 0: nothing was answered
-        self.flags = 0
-        self.details = ""  # Envoy's response code details: via_upstream, route_not_found, …
-        self.connection_termination_details = ""
-        self.upstream_failure = ""  # Envoy's upstream transport failure reason
-        self.bytes_received = 0  # of bodies
-        self.bytes_sent = 0
-        self.attempts = 0  # how often the request was sent to an upstream
-        self.tried: list[Endpoint] = []
-        self.route: Route | None = None
-        self.original_path = ""  # x-envoy-original-path, when the path was rewritten
-        self.cluster: Cluster | None = None
-        self.upstream_cluster = ""  # its name, set also when there is no such cluster
-        self.endpoint: Endpoint | None = None
-        self.upstream_host = ""  # 127.0.0.1:9080
-        self.upstream_local = ""
-        self.downstream_local = ""
-        self.downstream_remote = ""
-        self.requested_server_name = ""
-        self.peer: Peer | None = None  # the downstream workload (inbound side)
-        self.peer_header = ""  # x-envoy-peer-metadata as it came

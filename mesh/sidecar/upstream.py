@@ -119,7 +119,7 @@ class UpstreamCluster:
         stream.attempts += 1
         stream.endpoint = host.endpoint
         stream.upstream_host = host.address
-        stream.tried.append(host.endpoint)
+        stream.tried = (*stream.tried, host.endpoint)
         host_stats = host.stats
         host_stats.rq_total += 1
         host_stats.rq_active += 1

@@ -1,0 +1,165 @@
+"""What a listener does with requests, compiled from its HttpConnectionManager, and the worker that all connections share.
+
+Envoy: Http::ConnectionManagerConfig and ConnectionManagerUtility (which headers a proxy removes, sets and trusts).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mesh.model.listener import Direction, HttpConnectionManager
+from mesh.model.world import Clock
+from mesh.sidecar.filter import Observer, Request, Response, field
+from mesh.sidecar.filters.request_id import RequestIds
+from mesh.sidecar.paths import needs_normalizing, normalize
+from mesh.sidecar.wall import WallClock
+from mesh.sidecar.wire.heads import HOP_BY_HOP, INTERNAL, PEERS_ONLY, HeadReader, MalformedMessage, tokens
+from mesh.sidecar.wire.writing import response_head
+
+if TYPE_CHECKING:
+    from mesh.sidecar.downstream import HttpConnection
+
+_FORWARDED_PROTO: Final = field("x-forwarded-proto", "http")
+_CLOSE: Final = b"connection: close\r\n"
+_TRUSTED: Final = ("host", "content-length", "transfer-encoding", "authorization", "x-request-id", "forwarded")
+_TRUSTED_PREFIXES: Final = ("x-forwarded-", "x-envoy-", ":")
+
+
+@dataclass(slots=True)
+class HttpStats:
+    """Envoy's counters under ``http.<stat_prefix>.``."""
+
+    downstream_cx_total: int = 0
+    downstream_cx_active: int = 0
+    downstream_cx_destroy_remote_active_rq: int = 0
+    downstream_cx_protocol_error: int = 0
+    downstream_rq_total: int = 0
+    downstream_rq_1xx: int = 0
+    downstream_rq_2xx: int = 0
+    downstream_rq_3xx: int = 0
+    downstream_rq_4xx: int = 0
+    downstream_rq_5xx: int = 0
+
+
+@dataclass(slots=True)
+class Worker:
+    """What the connections of a proxy share: the loop, the time, the reader of heads, and who is connected."""
+
+    loop: asyncio.AbstractEventLoop
+    clock: Clock
+    wall: WallClock
+    reader: HeadReader
+    connections: "set[HttpConnection]"
+    draining: bool = False
+
+
+class ConnectionManager:
+    """One filter chain's HTTP side. ``forward`` finds the route and runs its chain; it is replaced as configuration changes."""
+
+    def __init__(
+        self,
+        config: HttpConnectionManager,
+        direction: Direction,
+        forward: Callable[[Request], Awaitable[Response]],
+        observers: Sequence[Observer],
+        stats: HttpStats,
+        request_ids: RequestIds,
+    ) -> None:
+        self.config = config
+        self.inbound = direction is Direction.INBOUND
+        self.forward = forward
+        self.observers = tuple(observers)
+        self.stats = stats
+        self.max_head_bytes = config.max_request_headers_kb * 1024
+        self.max_header_count = config.max_request_header_count
+        self.headers_seconds = config.request_headers_timeout_seconds
+        self.idle_seconds = config.stream_idle_timeout_seconds
+        self._request_ids = request_ids if config.generate_request_id else None
+        self._normalize = config.normalize_path
+        self._server = field("server", config.server_name)
+        self._keep_server = config.pass_through_server_header
+        self._upgrades = frozenset(name.lower() for name in config.upgrades)
+
+    # --- the request
+
+    def sanitize(self, request: Request, minor: int) -> tuple[bool, bool]:
+        """The long way, for requests with fields that are for this hop or for the proxy itself.
+
+        Answers whether the client wants the connection closed afterwards, and whether it waits for ``100 Continue``.
+        """
+        if request.method == "CONNECT":
+            request.stream.details = ""
+        fields = request.headers.fields
+        connection = tokens(fields["connection"][0]) if "connection" in fields else []
+        if minor == 0:
+            request.stream.protocol = "HTTP/1.0"
+        expects = False
+        expect = fields.pop("expect", None)
+        if expect is not None:
+            if expect[0].lower() != "100-continue":
+                raise MalformedMessage("http1.expectation_failed", 417)
+            expects = minor == 1
+        if "upgrade" in connection and "upgrade" in fields:
+            self._upgrade(request, fields["upgrade"][0].lower())
+        for name in connection:
+            if name in _TRUSTED or name.startswith(_TRUSTED_PREFIXES):
+                raise MalformedMessage("http1.connection_nominates_a_trusted_header")
+            fields.pop(name, None)
+        trailers = "te" in fields and tokens(fields["te"][0]) == ["trailers"] and fields["te"]
+        for name in HOP_BY_HOP:
+            fields.pop(name, None)
+        if trailers:
+            fields["te"] = trailers
+        for name in INTERNAL if self.inbound else INTERNAL | PEERS_ONLY:
+            fields.pop(name, None)
+        return "close" in connection or (minor == 0 and "keep-alive" not in connection), expects
+
+    def _upgrade(self, request: Request, protocol: str) -> None:
+        if protocol in self._upgrades:
+            request.upgrade = protocol
+        elif protocol != "h2c":  # an invitation that may be declined
+            raise MalformedMessage("upgrade_failed", 403)
+
+    def prepare(self, request: Request) -> None:
+        """What every request goes through. Envoy: ConnectionManagerUtility::mutateRequestHeaders."""
+        fields = request.headers.fields
+        if "x-forwarded-proto" not in fields:
+            fields["x-forwarded-proto"] = _FORWARDED_PROTO
+        if self._request_ids is not None and "x-request-id" not in fields:
+            fields["x-request-id"] = self._request_ids()
+        if self.inbound:
+            peer = fields.get("x-envoy-peer-metadata")
+            if peer is not None:
+                request.stream.peer_header = peer[0]
+        if self._normalize and needs_normalizing(request.path):
+            path = normalize(request.path)
+            if path is None:
+                raise MalformedMessage("path_normalization_failed")
+            request.path = path
+
+    # --- the response
+
+    def response_head(self, response: Response, more: bytes, now: float, wall: WallClock, *, close: bool) -> bytes:
+        fields = response.headers.fields
+        if not self._keep_server:
+            fields["server"] = self._server
+        if "date" not in fields:
+            more = wall.date_line(now) + more
+        return response_head(response.status, fields, more + _CLOSE if close else more)
+
+    def observe(self, request: Request, response: Response | None) -> None:
+        """A stream has ended: count it, and tell the access log and the metrics."""
+        stats, status = self.stats, request.stream.status
+        if 200 <= status < 300:
+            stats.downstream_rq_2xx += 1
+        elif status >= 500:
+            stats.downstream_rq_5xx += 1
+        elif status >= 400:
+            stats.downstream_rq_4xx += 1
+        elif status >= 300:
+            stats.downstream_rq_3xx += 1
+        elif status:
+            stats.downstream_rq_1xx += 1
+        for observer in self.observers:
+            observer(request, response)

@@ -1,0 +1,461 @@
+"""One connection from a client: bytes into requests, one after the other through the chain, answers back.
+
+Envoy: Http::ConnectionManagerImpl over its HTTP/1 server codec. One coroutine a connection (``_serve``), stepped by what arrives
+(``strand``). While a request is being answered, what the client pipelines behind it waits, and soon the client does too.
+"""
+
+import asyncio
+import logging
+from typing import Final
+
+from mesh.sidecar.body import EMPTY, Body
+from mesh.sidecar.connection_manager import ConnectionManager, Worker
+from mesh.sidecar.filter import Flag, Request, Response, StreamInfo, local_reply
+from mesh.sidecar.strand import Signal, Strand
+from mesh.sidecar.wire.chunks import ChunkedReader
+from mesh.sidecar.wire.heads import CHUNKED, MalformedMessage, check_start
+from mesh.sidecar.wire.writing import CONTINUE, LAST_CHUNK, chunk, reason
+
+MAX_PIPELINED_BYTES: Final = 64 * 1024
+LINGER_SECONDS: Final = 1.0  # after a refusal the client may still be sending: let it read the answer before the connection breaks
+IDLE_SECONDS: Final = 3600.0  # Envoy's idle time-out of a downstream connection
+HEADERS_SECONDS: Final = 60.0  # for a whole head, where the listener sets no limit: a head that takes longer is an attack
+NEVER: Final = float("inf")
+
+_HEAD, _BODY, _BUSY, _TUNNEL, _LINGER = range(5)
+
+_log = logging.getLogger(__name__)
+
+
+class HttpConnection(asyncio.Protocol):
+    """``deadline_seconds``: when ``check_deadline`` (swept by the worker) has something to end."""
+
+    def __init__(self, manager: ConnectionManager, worker: Worker) -> None:
+        self.manager = manager  # swapped by a change of configuration; a request keeps the one it began with
+        self.deadline_seconds = NEVER
+        self.original_dst: tuple[str, int] | None = None
+        self.local_address = ""
+        self.remote_address = ""
+        self.closed = False
+        self._worker = worker
+        self._transport: asyncio.Transport | None = None
+        self._strand: Strand | None = None
+        self._arrived: Signal[Request] = Signal()
+        self._state = _HEAD
+        self._buffer = bytearray()
+        self._request: Request | None = None  # being answered
+        self._current = manager
+        self._remaining = 0  # of the request's body
+        self._chunks: ChunkedReader | None = None
+        self._close_after = False
+        self._timed_out: Response | None = None
+        self._reading_paused = False
+        self._writing_paused = False
+        self._writable: Signal[None] = Signal()
+        self._out: Body | None = None  # the answer's body, while it streams
+        self._out_chunked = False
+        self._out_bytes = 0
+        self._answer_begun = False
+        self._sent: Signal[None] = Signal()
+
+    # --- coming and going
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.local_address = _text(transport.get_extra_info("sockname"))
+        self.remote_address = _text(transport.get_extra_info("peername"))
+        worker = self._worker
+        worker.connections.add(self)
+        stats = self.manager.stats
+        stats.downstream_cx_total += 1
+        stats.downstream_cx_active += 1
+        self.deadline_seconds = worker.clock() + IDLE_SECONDS
+        self._strand = Strand(self._serve(), worker.loop, self._ended)
+        self._strand.start()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self._worker.connections.discard(self)
+        self.manager.stats.downstream_cx_active -= 1
+        request = self._request
+        if request is not None:
+            self.manager.stats.downstream_cx_destroy_remote_active_rq += 1
+            request.stream.flags |= Flag.DC
+            request.stream.details = "downstream_remote_disconnect"
+            request.body.fail("downstream disconnect")
+        if self._strand is not None:
+            self._strand.cancel()
+
+    def eof_received(self) -> bool:
+        if self._state == _TUNNEL and self._request is not None:
+            self._request.body.finish()
+            self._tunnel_ended()
+            return True
+        return False  # as Envoy: who closes his side while waiting for an answer has left
+
+    def close(self) -> None:
+        if not self.closed and self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    @property
+    def idle(self) -> bool:
+        """Between two requests."""
+        return self._state == _HEAD and not self._buffer
+
+    # --- reading
+
+    def data_received(self, data: bytes) -> None:
+        state = self._state
+        if state == _HEAD:
+            self._read_head(data)
+        elif state == _BODY:
+            self._read_body(data)
+        elif state == _BUSY:
+            self._buffer += data
+            if len(self._buffer) > MAX_PIPELINED_BYTES:
+                self.pause_body()
+        elif state == _TUNNEL and self._request is not None:
+            self._request.body.feed(data)
+
+    def _read_head(self, data: bytes) -> None:
+        buffer = self._buffer
+        searched = len(buffer)
+        if searched:
+            buffer += data
+            data = bytes(buffer)
+        while data.startswith(b"\r\n"):  # empty lines before a request: RFC 9112 §2.2
+            data = data[2:]
+            searched = 0
+        end = data.find(b"\r\n\r\n", max(0, searched - 3))
+        try:
+            if end < 0:
+                self._incomplete_head(data, searched)
+                return
+            if end > self.manager.max_head_bytes:
+                raise MalformedMessage("http1.headers_too_large", 431)
+            self._begin(data[:end], data[end + 4 :])
+        except MalformedMessage as error:
+            self._refuse(error.status, error.details)
+
+    def _incomplete_head(self, data: bytes, searched: int) -> None:
+        if len(data) > self.manager.max_head_bytes:
+            raise MalformedMessage("http1.headers_too_large", 431)
+        if data:
+            check_start(data if searched < 4096 else data[searched - 1 :].rpartition(b"\r\n")[2])
+        if not searched and data:
+            self.deadline_seconds = self._worker.clock() + (self.manager.headers_seconds or HEADERS_SECONDS)
+        self._buffer = bytearray(data)
+
+    def _begin(self, head: bytes, rest: bytes) -> None:
+        """A whole head is here: make a request of it and hand it to ``_serve``."""
+        worker, manager = self._worker, self.manager
+        self._current = manager
+        now = worker.clock()
+        method, path, authority, minor, fields, length, special = worker.reader.request(head, manager.max_header_count)
+        stream = StreamInfo(now, worker.wall.epoch(now))
+        stream.downstream_local = self.local_address
+        stream.downstream_remote = self.remote_address
+        request = Request.of(method, path, authority, fields, stream)
+        request.original_dst = self.original_dst
+        self._close_after = worker.draining
+        expects = False
+        if special or minor == 0 or method == "CONNECT":
+            close, expects = manager.sanitize(request, minor)
+            self._close_after = self._close_after or close
+        manager.prepare(request)
+        manager.stats.downstream_rq_total += 1
+        self._request = request
+        self._answer_begun = False
+        if request.upgrade and not length:
+            self._state = _TUNNEL
+            request.body = Body(self)
+            if rest:
+                request.body.feed(rest)
+            rest = b""
+        elif not length:
+            stream.request_end_seconds = now
+            self._state = _BUSY
+        else:
+            request.upgrade = ""
+            rest = self._begin_body(request, length, rest, expects)
+        self._buffer = bytearray(rest)
+        if manager.idle_seconds or self._state == _BODY:
+            self._touch(now)
+        else:
+            self.deadline_seconds = NEVER
+        self._arrived.set(request)
+
+    def _begin_body(self, request: Request, length: int, rest: bytes, expects: bool) -> bytes:
+        """Take of the body what is here; answers what came behind it."""
+        if 0 < length <= len(rest):
+            request.body = Body.of(rest[:length])
+            request.stream.request_end_seconds = request.stream.start_seconds
+            self._state = _BUSY
+            return rest[length:]
+        request.body = Body(self)
+        self._remaining = length
+        self._chunks = ChunkedReader() if length == CHUNKED else None
+        self._state = _BODY
+        if expects and not rest and self._transport is not None:
+            self._transport.write(CONTINUE)
+        return self._take_body(request.body, rest) if rest else b""
+
+    def _take_body(self, body: Body, data: bytes) -> bytes:
+        if self._chunks is None:
+            payload, rest = data[: self._remaining], data[self._remaining :]
+            self._remaining -= len(payload)
+            done = not self._remaining
+        else:
+            payload = self._chunks.feed(data)
+            done, rest = self._chunks.done, self._chunks.rest
+        if payload:
+            body.feed(payload)
+        if done:
+            self._state = _BUSY
+            self._chunks = None
+            if self._request is not None:
+                self._request.stream.request_end_seconds = self._worker.clock()
+            body.finish()
+        return rest
+
+    def _read_body(self, data: bytes) -> None:
+        request = self._request
+        assert request is not None
+        try:
+            rest = self._take_body(request.body, data)
+        except MalformedMessage as error:
+            request.body.fail("downstream protocol error")
+            self._give_up(local_reply(error.status, reason(error.status), details=error.details, flags=Flag.DPE))
+            return
+        self._touch(self._worker.clock())
+        if rest:
+            self._buffer += rest
+
+    # --- flow control of the request's body
+
+    def pause_body(self) -> None:
+        if not self._reading_paused and self._transport is not None and not self.closed:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def resume_body(self) -> None:
+        if self._reading_paused and self._transport is not None and not self.closed:
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    def cancel_body(self) -> None:
+        """Nobody wants the rest of the request: the answer will end the connection."""
+        self._close_after = True
+
+    # --- serving
+
+    async def _serve(self) -> None:
+        while True:
+            request = await self._arrived
+            response: Response | None = None
+            try:
+                response = await self._current.forward(request)
+            except asyncio.CancelledError:
+                response = self._timed_out
+                if response is None:
+                    self._finish(request, None)
+                    raise
+            except Exception:
+                _log.exception("a filter failed on %s %s", request.method, request.path)
+                response = local_reply(500, "internal error", details="filter_failed")
+            try:
+                if response.body.complete and response.status != 101:
+                    self._answer(request, response)
+                    if self._writing_paused:
+                        await self._writable
+                else:
+                    await self._stream_answer(request, response)
+            except asyncio.CancelledError:
+                response.discard()
+                self._finish(request, response)
+                raise
+            self._finish(request, response)
+            if not self._next():
+                return
+
+    def _next(self) -> bool:
+        """Ready for the next request, if the connection is to have one."""
+        if self._state == _BODY or self._timed_out is not None:
+            self._linger()
+            return False
+        if self._close_after or self._state == _TUNNEL:
+            self.close()
+            return False
+        self._state = _HEAD
+        if self._reading_paused:
+            self.resume_body()
+        self.deadline_seconds = self._worker.clock() + IDLE_SECONDS
+        if self._buffer:
+            data, self._buffer = bytes(self._buffer), bytearray()
+            self._read_head(data)
+        return self._state != _LINGER
+
+    def _answer(self, request: Request, response: Response) -> None:
+        """The usual case: the whole answer is here and leaves in one piece."""
+        data = response.body.take()
+        more = b""
+        if request.method == "HEAD" or response.status in (204, 304):
+            data = b""
+        elif "content-length" not in response.headers.fields:
+            more = b"content-length: %d\r\n" % len(data)
+        self._out_bytes = len(data)
+        head = self._head(response, more)
+        if self._transport is not None and not self.closed:
+            self._transport.write(head + data if data else head)
+
+    def _head(self, response: Response, more: bytes) -> bytes:
+        self._answer_begun = True
+        if self._state == _BODY:
+            self._close_after = True  # the answer overtakes its request
+        worker = self._worker
+        return self._current.response_head(response, more, worker.clock(), worker.wall, close=self._close_after)
+
+    async def _stream_answer(self, request: Request, response: Response) -> None:
+        body, more = response.body, b""
+        self._out_chunked = False
+        if response.status == 101:
+            self._close_after = False
+        elif "content-length" not in response.headers.fields:
+            if request.stream.protocol == "HTTP/1.0":
+                self._close_after = True
+            else:
+                self._out_chunked = True
+                more = b"transfer-encoding: chunked\r\n"
+        data = body.take()
+        self._out_bytes = len(data)
+        head = self._head(response, more)
+        if self._transport is not None:
+            self._transport.write(head + (chunk(data) if data and self._out_chunked else data))
+        self._out = body
+        if self._writing_paused:
+            body.pause()
+        body.attach(self)
+        await self._sent
+
+    def body_data(self, data: bytes) -> None:
+        self._out_bytes += len(data)
+        if self._transport is not None and not self.closed:
+            self._transport.write(chunk(data) if self._out_chunked else data)
+            if self._current.idle_seconds:
+                self._touch(self._worker.clock())
+
+    def body_end(self) -> None:
+        if self._transport is not None and not self.closed:
+            if self._out_chunked:
+                self._transport.write(LAST_CHUNK)
+            if self._state == _TUNNEL:
+                self._transport.write_eof()
+        self._out = None
+        if self._state == _TUNNEL:
+            self._tunnel_ended()
+        else:
+            self._sent.set(None)
+
+    def _tunnel_ended(self) -> None:
+        if self._out is None and self._request is not None and self._request.body.complete:
+            self._sent.set(None)
+
+    def body_failed(self, reason: str) -> None:
+        """The head is out, the rest will not come: the client must see a broken message, not a short one."""
+        self._out = None
+        self._close_after = True
+        self._sent.set(None)
+        self.abort()
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+        if self._out is not None:
+            self._out.pause()
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        if self._out is not None:
+            self._out.resume()
+        else:
+            self._writable.set(None)
+
+    # --- the end of a stream
+
+    def _finish(self, request: Request, response: Response | None) -> None:
+        stream = request.stream
+        stream.end_seconds = self._worker.clock()
+        stream.bytes_received = request.body.received_bytes
+        if response is not None and self._answer_begun:
+            stream.status = response.status
+            stream.flags |= response.flags
+            stream.details = stream.details or response.details
+            stream.bytes_sent = self._out_bytes
+        self._request = None
+        self._current.observe(request, response)
+
+    def _refuse(self, status: int, details: str) -> None:
+        """What came is no request: say so, and end the connection."""
+        now = self._worker.clock()
+        self._current = self.manager
+        request = Request("", "", "", body=EMPTY, stream=StreamInfo(now, self._worker.wall.epoch(now)))
+        request.stream.downstream_local, request.stream.downstream_remote = self.local_address, self.remote_address
+        self.manager.stats.downstream_cx_protocol_error += 1
+        response = local_reply(status, reason(status), details=details, flags=Flag.DPE)
+        self._close_after = True
+        self._answer(request, response)
+        self._finish(request, response)
+        self._linger()
+
+    def _linger(self) -> None:
+        """Half-close, and read on for a moment: closing at once could destroy the answer before the client has read it."""
+        self._state = _LINGER
+        self._buffer.clear()
+        self.resume_body()
+        self.deadline_seconds = self._worker.clock() + LINGER_SECONDS
+        if self._transport is not None and not self.closed:
+            self._transport.write_eof()
+
+    def _give_up(self, response: Response) -> None:
+        """Break off the request being served; the client gets this answer if none has begun."""
+        if self._answer_begun or self._strand is None:
+            self.abort()
+            return
+        self._timed_out = response
+        self._close_after = True
+        self._strand.cancel()
+
+    def _ended(self, error: BaseException | None) -> None:
+        if error is not None and not isinstance(error, asyncio.CancelledError):
+            _log.error("a connection failed", exc_info=error)
+            self.abort()
+
+    # --- time-outs
+
+    def _touch(self, now: float) -> None:
+        seconds = self._current.idle_seconds
+        self.deadline_seconds = now + seconds if seconds else NEVER
+
+    def check_deadline(self, now: float) -> None:
+        """Called by the worker's sweep when the deadline has passed."""
+        self.deadline_seconds = NEVER
+        if self._state == _HEAD:
+            if self._buffer:
+                self._refuse(408, "request_header_timeout")
+            else:
+                self.close()
+        elif self._state == _LINGER:
+            self.abort()
+        elif self._request is not None:
+            status = 408 if self._state == _BODY else 504
+            self._give_up(local_reply(status, "stream timeout", details="stream_idle_timeout", flags=Flag.SI))
+
+
+def _text(name: object) -> str:
+    if not isinstance(name, tuple) or len(name) < 2:
+        return ""
+    return f"[{name[0]}]:{name[1]}" if ":" in str(name[0]) else f"{name[0]}:{name[1]}"

@@ -1,0 +1,113 @@
+"""Clusters on the wire. Envoy: config.cluster.v3.Cluster."""
+
+from typing import Any
+
+from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
+from envoy.config.core.v3 import address_pb2, protocol_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+from google.protobuf import wrappers_pb2
+
+from mesh.model.cluster import CircuitBreakers, Cluster, Discovery, IstioService, LbPolicy
+from mesh.xds import endpoints, parts
+from mesh.xds.types import Rejected
+
+HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_BREAKERS = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
+
+
+def encode(cluster: Cluster) -> Any:
+    message = cluster_pb2.Cluster(
+        name=cluster.name,
+        type=cluster_pb2.Cluster.DiscoveryType.Value(cluster.discovery.value),
+        lb_policy=cluster_pb2.Cluster.LbPolicy.Value(cluster.lb_policy.value),
+        connect_timeout=parts.duration(cluster.connect_timeout_seconds),
+        alt_stat_name=cluster.alt_stat_name,
+    )
+    if cluster.discovery is Discovery.EDS:
+        message.eds_cluster_config.CopyFrom(
+            cluster_pb2.Cluster.EdsClusterConfig(eds_config=parts.over_ads(), service_name=cluster.eds_service_name)
+        )
+    if cluster.load_assignment is not None:
+        message.load_assignment.CopyFrom(endpoints.encode(cluster.load_assignment))
+    if cluster.discovery in (Discovery.STRICT_DNS, Discovery.LOGICAL_DNS):
+        message.dns_lookup_family = cluster_pb2.Cluster.V4_ONLY
+    if cluster.bind_address:
+        source = address_pb2.SocketAddress(address=cluster.bind_address, port_value=0)
+        message.upstream_bind_config.CopyFrom(address_pb2.BindConfig(source_address=source))
+    _encode_breakers(cluster.circuit_breakers, message)
+    _encode_http_options(cluster, message)
+    values: dict[str, Any] = dict(cluster.metadata)
+    if cluster.services:
+        values["services"] = [{"host": s.host, "name": s.name, "namespace": s.namespace} for s in cluster.services]
+    parts.write_istio_metadata(values, message.metadata)
+    return message
+
+
+def _encode_breakers(breakers: CircuitBreakers, message: Any) -> None:
+    limits = {name: getattr(breakers, name) for name in _BREAKERS if getattr(breakers, name) is not None}
+    if limits:
+        thresholds = circuit_breaker_pb2.CircuitBreakers.Thresholds(
+            **{name: wrappers_pb2.UInt32Value(value=limit) for name, limit in limits.items()}
+        )
+        message.circuit_breakers.thresholds.append(thresholds)
+
+
+def _encode_http_options(cluster: Cluster, message: Any) -> None:
+    if cluster.max_requests_per_connection is None and cluster.idle_timeout_seconds is None:
+        return
+    common = protocol_pb2.HttpProtocolOptions()
+    if cluster.max_requests_per_connection is not None:
+        common.max_requests_per_connection.value = cluster.max_requests_per_connection
+    if cluster.idle_timeout_seconds is not None:
+        common.idle_timeout.CopyFrom(parts.duration(cluster.idle_timeout_seconds))
+    explicit = http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(http_protocol_options=protocol_pb2.Http1ProtocolOptions())
+    options = http_protocol_options_pb2.HttpProtocolOptions(common_http_protocol_options=common, explicit_http_config=explicit)
+    message.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(parts.pack(options))
+
+
+def decode(message: Any) -> Cluster:
+    """Raises ``Rejected`` for what our sidecar cannot do: TLS, other discovery types, other balancers."""
+    name = message.name
+    if message.HasField("transport_socket"):
+        raise Rejected(name, "transport sockets (TLS) are not supported yet")
+    discovery = cluster_pb2.Cluster.DiscoveryType.Name(message.type)
+    balancer = cluster_pb2.Cluster.LbPolicy.Name(message.lb_policy)
+    if balancer not in LbPolicy.__members__:
+        raise Rejected(name, f"load balancing policy {balancer} is not supported yet")
+    if (discovery == "ORIGINAL_DST") != (balancer == "CLUSTER_PROVIDED"):
+        raise Rejected(name, "cluster: LB policy CLUSTER_PROVIDED and type ORIGINAL_DST need each other")
+    values = parts.read_istio_metadata(message.metadata)
+    services = values.pop("services", [])
+    common = _http_options(message)
+    has = message.HasField
+    return Cluster(
+        name=name,
+        discovery=Discovery(discovery),
+        lb_policy=LbPolicy(balancer),
+        connect_timeout_seconds=parts.seconds(message.connect_timeout) if has("connect_timeout") else 5.0,
+        load_assignment=endpoints.decode(message.load_assignment) if has("load_assignment") else None,
+        eds_service_name=message.eds_cluster_config.service_name,
+        bind_address=message.upstream_bind_config.source_address.address,
+        alt_stat_name=message.alt_stat_name,
+        circuit_breakers=_decode_breakers(message),
+        services=tuple(IstioService(s["host"], s["name"], s["namespace"]) for s in services),
+        max_requests_per_connection=common.max_requests_per_connection.value if common.HasField("max_requests_per_connection") else None,
+        idle_timeout_seconds=parts.seconds(common.idle_timeout) if common.HasField("idle_timeout") else None,
+        metadata=values,
+    )
+
+
+def _decode_breakers(message: Any) -> CircuitBreakers:
+    for thresholds in message.circuit_breakers.thresholds:
+        if thresholds.priority == 0:
+            return CircuitBreakers(**{n: getattr(thresholds, n).value if thresholds.HasField(n) else None for n in _BREAKERS})
+    return CircuitBreakers()
+
+
+def _http_options(message: Any) -> Any:
+    options = http_protocol_options_pb2.HttpProtocolOptions()
+    if HTTP_OPTIONS in message.typed_extension_protocol_options:
+        message.typed_extension_protocol_options[HTTP_OPTIONS].Unpack(options)
+        if options.explicit_http_config.HasField("http2_protocol_options"):
+            raise Rejected(message.name, "HTTP/2 to upstream is not supported yet")
+    return options.common_http_protocol_options
