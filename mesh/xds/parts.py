@@ -40,6 +40,13 @@ def pack(message: Any) -> Any:
     return packed
 
 
+def unpack(packed: Any, into: Any) -> Any:
+    """Raises ``ValueError`` when the Any carries another type."""
+    if not packed.Unpack(into):
+        raise ValueError(f"{packed.type_url or 'nothing'} where {into.DESCRIPTOR.full_name} belongs")
+    return into
+
+
 def address(host: str, port: int) -> Any:
     return address_pb2.Address(socket_address=address_pb2.SocketAddress(address=host, port_value=port))
 
