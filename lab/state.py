@@ -1,0 +1,168 @@
+"""Where labs live on disk: one folder per lab, with what is known of it, its journal and its logs.
+
+``$SEATRIAL_HOME``, else ``$XDG_STATE_HOME/seatrial``, else ``~/.local/state/seatrial``; in it ``labs/<name>/``.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from lab.until import until
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+
+
+class StateError(Exception):
+    """The state folder cannot be used, or a lab's name cannot name a folder in it."""
+
+
+class Busy(StateError):
+    """Another process is bringing this lab up or down."""
+
+
+def home() -> Path:
+    """The folder that holds all state; it need not exist."""
+    given = os.environ.get("SEATRIAL_HOME")
+    if given:
+        return Path(given).absolute()
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state).absolute() if state else Path.home() / ".local" / "state") / "seatrial"
+
+
+def names() -> list[str]:
+    """Every lab that left a folder, up or not."""
+    labs = home() / "labs"
+    return sorted(entry.name for entry in labs.iterdir() if entry.is_dir()) if labs.is_dir() else []
+
+
+@contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Turns what the operating system says about ``folder`` into an error that tells what to do."""
+    try:
+        yield
+    except OSError as error:
+        how = "free some space" if error.errno == 28 else "make it writable"
+        raise StateError(
+            f"cannot keep state in {folder}: {error.strerror or error}\n  {how}, or point SEATRIAL_HOME to another folder"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class LabFolder:
+    """``labs/<name>/``: ``lab.json`` says what the lab is, ``journal`` what it made, ``logs/`` what its processes said."""
+
+    name: str
+    path: Path
+
+    @classmethod
+    def of(cls, name: str) -> "LabFolder":
+        if not NAME.fullmatch(name):
+            raise StateError(
+                f'"{name}" cannot name a lab: use up to 63 of a-z, 0-9, "-", "_" and ".", with a letter or digit first and last'
+            )
+        return cls(name, home() / "labs" / name)
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def exists(self) -> bool:
+        return self.path.is_dir()
+
+    def create(self) -> None:
+        """Make the folder, private to its owner. Raises ``StateError``."""
+        with explained(self.path):
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.logs.mkdir(exist_ok=True)
+
+    def remove(self) -> None:
+        """The folder goes in one step, so that nobody finds half of it."""
+        if not self.exists:
+            return
+        with explained(self.path):
+            doomed = Path(tempfile.mkdtemp(prefix=".gone-", dir=self.path.parent))
+            os.rename(self.path, doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Replace ``lab.json`` whole; who reads sees the old or the new one."""
+        with explained(self.path):
+            write_whole(self.path / "lab.json", json.dumps(record, indent=1))
+
+    def read(self) -> dict[str, Any] | None:
+        """None when there is no lab here, or what is left of one cannot be read."""
+        try:
+            record = json.loads((self.path / "lab.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return record if isinstance(record, dict) else None
+
+    @contextmanager
+    def locked(self, wait_seconds: float = 60.0) -> Iterator[None]:
+        """Only one process at a time works on a lab; the second waits. Raises ``Busy`` when that takes too long."""
+        lock = self.path.with_name(f".{self.name}.lock")
+        with explained(lock.parent):
+            lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = lock.open("a+", encoding="utf-8")
+        try:
+            file = self._own(lock, file, wait_seconds)
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    lock.unlink()  # while it is ours: who waits for it finds out and takes the next file
+        finally:
+            file.close()
+
+    def _own(self, lock: Path, file: TextIO, wait_seconds: float) -> TextIO:
+        held = [file]
+
+        def owned() -> bool:
+            try:
+                fcntl.flock(held[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            if lock.exists() and os.path.samestat(os.fstat(held[0].fileno()), lock.stat()):
+                return True
+            held[0].close()
+            held[0] = lock.open("a+", encoding="utf-8")
+            return False
+
+        try:
+            until(owned, wait_seconds, "the lock")
+        except TimeoutError:
+            holder = lock.read_text(encoding="utf-8").strip() or "unknown"
+            held[0].close()
+            raise Busy(f"lab {self.name} is being worked on by another process (pid {holder}); waited {wait_seconds:g} s for it") from None
+        held[0].seek(0)
+        held[0].truncate()
+        held[0].write(str(os.getpid()))
+        held[0].flush()
+        return held[0]
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write beside it, then rename: a full disk or a crash leaves the old file as it was."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with beside.open("w", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(beside, file)
+    finally:
+        with suppress(OSError):
+            beside.unlink()
