@@ -15,8 +15,21 @@ class ServicePort:
 
 
 @dataclass(frozen=True, slots=True)
+class ExternalEndpoint:
+    """An address that a ServiceEntry names itself. ``ports`` maps a port's name to the number there."""
+
+    address: str
+    ports: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
-    """``external``: from a ServiceEntry. ``hostname`` is the full name: reviews.default.svc.cluster.local."""
+    """``external``: from a ServiceEntry. ``hostname`` is the full name: reviews.default.svc.cluster.local.
+
+    ``resolution`` is a ServiceEntry's: NONE, STATIC, DNS …; empty for a service whose workloads register.
+    """
 
     hostname: str
     ports: tuple[ServicePort, ...]
@@ -25,3 +38,5 @@ class Service:
     namespace: str = "default"
     external: bool = False
     addresses: tuple[str, ...] = ()
+    resolution: str = ""
+    endpoints: tuple[ExternalEndpoint, ...] = ()

@@ -1,0 +1,1 @@
+"""Pilot: who is where (``registry``), configuration into Envoy's resources (``translate``), checked (``snapshot``), sent (``ads``)."""

@@ -1,0 +1,112 @@
+"""Listeners of a proxy: with capture Istio's virtual ones, without (interceptionMode NONE) one a port.
+
+Istio: pilot/pkg/networking/core/listener*.go.
+"""
+
+from collections.abc import Iterator
+
+from mesh.model.listener import AccessLogFile, ApiListener, Direction, FilterChain, HttpConnectionManager, Listener, TcpProxy
+from mesh.model.node import InboundPort, Interception, Node
+from mesh.pilot.translate import names, peers, routes
+from mesh.pilot.translate.mesh import Mesh, is_http, served_by
+
+OUTBOUND_PORT = 15001
+INBOUND_PORT = 15006
+ANY_ADDRESS = "0.0.0.0"
+
+ACCESS_LOG_FORMAT = (
+    '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% '
+    '%RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% %BYTES_SENT% '
+    '%DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" '
+    '"%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% '
+    "%DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n"
+)
+"""Istio's default (pilot/pkg/model/telemetry_logging.go EnvoyTextLogFormat)."""
+ACCESS_LOGS = (AccessLogFile(text_format=ACCESS_LOG_FORMAT),)
+
+
+def build(mesh: Mesh, node: Node) -> tuple[Listener, ...]:
+    if node.interception is Interception.NONE:
+        return tuple(_explicit(mesh, node))
+    return tuple(_captured(mesh, node))
+
+
+def outbound_ports(mesh: Mesh, node: Node) -> tuple[int, ...]:
+    """The service ports that this proxy has a listener for, and so a route configuration."""
+    if node.interception is Interception.NONE:
+        return tuple(sorted(node.bindings.egress_ports))
+    return tuple(sorted({port.number for service in mesh.services for port in service.ports if is_http(port)}))
+
+
+def _explicit(mesh: Mesh, node: Node) -> Iterator[Listener]:
+    for inbound in node.bindings.inbound:
+        chain = FilterChain(_inbound(mesh, node, inbound))
+        yield Listener(f"{node.ip}_{inbound.listen_port}", node.ip, inbound.listen_port, (chain,), direction=Direction.INBOUND)
+    ports = [(port, str(service_port)) for service_port, port in sorted(node.bindings.egress_ports.items())]
+    if node.bindings.http_proxy_port:
+        ports.append((node.bindings.http_proxy_port, names.HTTP_PROXY))
+    for port, route_name in ports:
+        chain = FilterChain(_outbound(node, route_name))
+        yield Listener(f"{node.ip}_{port}", node.ip, port, (chain,), direction=Direction.OUTBOUND)
+
+
+def _captured(mesh: Mesh, node: Node) -> Iterator[Listener]:
+    """A connection straight to a capturing port has no original destination: it is closed, or it would be passed to itself."""
+    black_hole = TcpProxy(names.BLACK_HOLE, names.BLACK_HOLE)
+    yield Listener(
+        "virtualOutbound",
+        ANY_ADDRESS,
+        OUTBOUND_PORT,
+        (FilterChain(black_hole, "virtualOutbound-blackhole", OUTBOUND_PORT),),
+        FilterChain(TcpProxy(names.PASSTHROUGH, names.PASSTHROUGH, ACCESS_LOGS), "virtualOutbound-catchall-tcp"),
+        Direction.OUTBOUND,
+        use_original_dst=True,
+    )
+    chains = [
+        FilterChain(_inbound(mesh, node, inbound), f"{ANY_ADDRESS}_{inbound.listen_port}", inbound.listen_port)
+        for inbound in node.bindings.inbound
+    ]
+    yield Listener(
+        "virtualInbound",
+        ANY_ADDRESS,
+        INBOUND_PORT,
+        (FilterChain(black_hole, "virtualInbound-blackhole", INBOUND_PORT), *chains),
+        FilterChain(TcpProxy(names.INBOUND_PASSTHROUGH, names.INBOUND_PASSTHROUGH, ACCESS_LOGS), "virtualInbound-catchall-tcp"),
+        Direction.INBOUND,
+        original_dst_filter=True,
+    )
+    for port in outbound_ports(mesh, node):
+        chain = FilterChain(_outbound(node, str(port)))
+        yield Listener(f"{ANY_ADDRESS}_{port}", ANY_ADDRESS, port, (chain,), direction=Direction.OUTBOUND, bind_to_port=False)
+
+
+def _inbound(mesh: Mesh, node: Node, inbound: InboundPort) -> HttpConnectionManager:
+    served = served_by(mesh, node, inbound)
+    number = served[1].number if served else inbound.listen_port
+    return HttpConnectionManager(
+        stat_prefix=f"inbound_{ANY_ADDRESS}_{inbound.listen_port}",
+        route_config=routes.inbound(number),
+        access_logs=ACCESS_LOGS,
+        metrics=peers.metrics(node, "destination"),
+        server_name="istio-envoy",
+        pass_through_server_header=True,
+    )
+
+
+def _outbound(node: Node, route_name: str) -> HttpConnectionManager:
+    return HttpConnectionManager(
+        stat_prefix=f"outbound_{ANY_ADDRESS}_{route_name}",
+        route_config_name=route_name,
+        access_logs=ACCESS_LOGS,
+        metrics=peers.metrics(node, "source"),
+    )
+
+
+def for_grpc(mesh: Mesh) -> tuple[ApiListener, ...]:
+    """One a target a gRPC client may name: ``xds:///reviews.default.svc.cluster.local:9080``."""
+    return tuple(
+        ApiListener(f"{service.hostname}:{port.number}", names.outbound(port.number, "", service.hostname))
+        for service in mesh.services
+        for port in service.ports
+        if is_http(port)
+    )
