@@ -4,13 +4,14 @@ Envoy: Http::ConnectionManagerConfig and ConnectionManagerUtility (which headers
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from mesh.model.listener import Direction, HttpConnectionManager
 from mesh.model.world import Clock
-from mesh.sidecar.filter import Observer, Request, Response, field
+from mesh.sidecar.filter import Observer, Request, Response
+from mesh.sidecar.filter import field as header_field
 from mesh.sidecar.filters.request_id import RequestIds
 from mesh.sidecar.paths import needs_normalizing, normalize
 from mesh.sidecar.wall import WallClock
@@ -19,8 +20,9 @@ from mesh.sidecar.wire.writing import response_head
 
 if TYPE_CHECKING:
     from mesh.sidecar.downstream import HttpConnection
+    from mesh.sidecar.tcp import TcpConnection
 
-_FORWARDED_PROTO: Final = field("x-forwarded-proto", "http")
+_FORWARDED_PROTO: Final = header_field("x-forwarded-proto", "http")
 _CLOSE: Final = b"connection: close\r\n"
 _TRUSTED: Final = ("host", "content-length", "transfer-encoding", "authorization", "x-request-id", "forwarded")
 _TRUSTED_PREFIXES: Final = ("x-forwarded-", "x-envoy-", ":")
@@ -50,7 +52,9 @@ class Worker:
     clock: Clock
     wall: WallClock
     reader: HeadReader
-    connections: "set[HttpConnection]"
+    background: Callable[[Coroutine[Any, Any, object]], None]
+    connections: "set[HttpConnection]" = field(default_factory=set)
+    tcp_connections: "set[TcpConnection]" = field(default_factory=set)
     draining: bool = False
 
 
@@ -71,13 +75,14 @@ class ConnectionManager:
         self.forward = forward
         self.observers = tuple(observers)
         self.stats = stats
+        self.draining = False  # its listener is gone: connections end with their next answer
         self.max_head_bytes = config.max_request_headers_kb * 1024
         self.max_header_count = config.max_request_header_count
         self.headers_seconds = config.request_headers_timeout_seconds
         self.idle_seconds = config.stream_idle_timeout_seconds
         self._request_ids = request_ids if config.generate_request_id else None
         self._normalize = config.normalize_path
-        self._server = field("server", config.server_name)
+        self._server = header_field("server", config.server_name)
         self._keep_server = config.pass_through_server_header
         self._upgrades = frozenset(name.lower() for name in config.upgrades)
 
@@ -88,8 +93,6 @@ class ConnectionManager:
 
         Answers whether the client wants the connection closed afterwards, and whether it waits for ``100 Continue``.
         """
-        if request.method == "CONNECT":
-            request.stream.details = ""
         fields = request.headers.fields
         connection = tokens(fields["connection"][0]) if "connection" in fields else []
         if minor == 0:

@@ -102,6 +102,17 @@ class HttpConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def move_to(self, manager: ConnectionManager | None) -> None:
+        """The configuration has changed: go on under this chain; without one the connection ends with its next answer."""
+        if manager is None:
+            self.manager.draining = True
+            if self.idle:
+                self.deadline_seconds = self._worker.clock() + LINGER_SECONDS
+            return
+        self.manager.stats.downstream_cx_active -= 1
+        manager.stats.downstream_cx_active += 1
+        self.manager = manager
+
     @property
     def idle(self) -> bool:
         """Between two requests."""
@@ -162,7 +173,7 @@ class HttpConnection(asyncio.Protocol):
         stream.downstream_remote = self.remote_address
         request = Request.of(method, path, authority, fields, stream)
         request.original_dst = self.original_dst
-        self._close_after = worker.draining
+        self._close_after = worker.draining or manager.draining
         expects = False
         if special or minor == 0 or method == "CONNECT":
             close, expects = manager.sanitize(request, minor)
@@ -390,6 +401,8 @@ class HttpConnection(asyncio.Protocol):
         stream = request.stream
         stream.end_seconds = self._worker.clock()
         stream.bytes_received = request.body.received_bytes
+        if response is not None and response.body.failed == "response timeout":
+            stream.details = "response_timeout"
         if response is not None and self._answer_begun:
             stream.status = response.status
             stream.flags |= response.flags

@@ -110,6 +110,10 @@ class Host:
             for connection in [c for c in self._idle if now_seconds - c.idle_since_seconds >= limit]:
                 connection.close()
 
+    @property
+    def unused(self) -> bool:
+        return not (self._idle or self._busy or self.stats.rq_active)
+
     def retire(self) -> None:
         """No configuration names this host any more: requests on their way may finish."""
         self.removed = True

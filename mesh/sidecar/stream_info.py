@@ -12,24 +12,24 @@ if TYPE_CHECKING:
 
 
 class Flag:
-    """Envoy's response flags, one bit each; ``flag_text`` prints them as Envoy does, in this order."""
+    """Envoy's response flags, one bit each; ``flag_text`` prints them in this order, which is the order in which Envoy sets them."""
 
     NONE: Final = 0
-    LH: Final = 1 << 0  # failed local health check
-    UH: Final = 1 << 1  # no healthy upstream
-    UT: Final = 1 << 2  # upstream request time-out
-    LR: Final = 1 << 3  # local reset
-    UR: Final = 1 << 4  # upstream remote reset
-    UF: Final = 1 << 5  # upstream connection failure
-    UC: Final = 1 << 6  # upstream connection termination
-    UO: Final = 1 << 7  # upstream overflow (circuit breaking)
-    NR: Final = 1 << 8  # no route
-    DI: Final = 1 << 9  # delay injected
-    FI: Final = 1 << 10  # fault (abort) injected
-    RL: Final = 1 << 11  # rate limited
-    UAEX: Final = 1 << 12  # denied by external authorization
-    DC: Final = 1 << 13  # downstream connection termination
-    URX: Final = 1 << 14  # retry limit exceeded
+    DI: Final = 1 << 0  # delay injected
+    FI: Final = 1 << 1  # fault (abort) injected
+    URX: Final = 1 << 2  # retry limit exceeded
+    LH: Final = 1 << 3  # failed local health check
+    UH: Final = 1 << 4  # no healthy upstream
+    UT: Final = 1 << 5  # upstream request time-out
+    LR: Final = 1 << 6  # local reset
+    UR: Final = 1 << 7  # upstream remote reset
+    UF: Final = 1 << 8  # upstream connection failure
+    UC: Final = 1 << 9  # upstream connection termination
+    UO: Final = 1 << 10  # upstream overflow (circuit breaking)
+    NR: Final = 1 << 11  # no route
+    RL: Final = 1 << 12  # rate limited
+    UAEX: Final = 1 << 13  # denied by external authorization
+    DC: Final = 1 << 14  # downstream connection termination
     SI: Final = 1 << 15  # stream idle time-out
     IH: Final = 1 << 16  # invalid value of a strictly checked header
     DPE: Final = 1 << 17  # downstream protocol error
@@ -112,6 +112,7 @@ class StreamInfo:
     upstream_local = ""
     downstream_local = ""
     downstream_remote = ""
+    original_path = ""  # before a rewrite
     requested_server_name = ""
     peer: Peer | None = None  # the downstream workload (inbound side)
     peer_header = ""  # x-envoy-peer-metadata as it came

@@ -15,7 +15,6 @@ from mesh.policy.load_balancing import pick_least_request, pick_random, pick_rou
 from mesh.sidecar.filter import Field, Flag, Request, Reset, Response, local_reply
 from mesh.sidecar.filter import field as header_field
 from mesh.sidecar.host import ConnectFailure, Host
-from mesh.sidecar.upstream_connection import UpstreamConnection
 
 
 @dataclass(slots=True)
@@ -64,25 +63,24 @@ class UpstreamCluster:
     def __init__(self, cluster: Cluster, hosts: tuple[Host, ...], stats: ClusterStats, clock: Clock, dice: Dice) -> None:
         self.cluster = cluster
         self.name = cluster.name
-        self.hosts = hosts
+        self.hosts = hosts  # to choose from
+        self.all_hosts = hosts  # with those that are not healthy
         self.stats = stats
         self.original_dst: Callable[[Cluster, Endpoint], Host] | None = None
         self._clock = clock
         self._dice = dice
         self._turn = 0
+        self._only = hosts[0] if len(hosts) == 1 else None
         weights = [host.endpoint.weight for host in hosts]
         self._turns = schedule(weights) if weights else ()
         self._sums = running_sums(weights)
 
     def pick(self, request: Request) -> Host | None:
         """A host for this request; one that was not tried yet, within the number of attempts that the request grants."""
-        if self.cluster.discovery is Discovery.ORIGINAL_DST:
-            return self._pick_original(request)
-        hosts = self.hosts
-        if not hosts:
-            return None
-        if len(hosts) == 1:
-            return hosts[0]
+        if self._only is not None:
+            return self._only
+        if not self.hosts:
+            return self._pick_original(request) if self.cluster.discovery is Discovery.ORIGINAL_DST else None
         host = self._next()
         tried = request.stream.tried
         if tried:
@@ -136,7 +134,7 @@ class UpstreamCluster:
             host_stats.rq_active -= 1
         if isinstance(outcome, Reset):
             host_stats.rq_error += 1
-            return self._reset(outcome)
+            return self._reset(request, outcome)
         self._count(host, outcome.status)
         now = stream.response_seconds = self._clock()
         began = stream.request_end_seconds or now
@@ -165,29 +163,22 @@ class UpstreamCluster:
         self.stats.upstream_cx_connect_fail += 1
         if failure.reason:
             request.stream.upstream_failure = f"delayed_connect_error:_{failure.reason.replace(' ', '_')}"
-        return _reply(failure.reset, f"delayed connect error: {failure.reason}" if failure.reason else "")
+        return _reply(failure.reset, f"delayed connect error: {failure.reason}" if failure.reason else "", request.stream.attempts)
 
-    def _reset(self, reset: Reset) -> Response:
+    def _reset(self, request: Request, reset: Reset) -> Response:
         if reset is Reset.PROTOCOL_ERROR:
             self.stats.upstream_cx_protocol_error += 1
         else:
             self.stats.upstream_cx_destroy_remote_with_active_rq += 1
-        return _reply(reset, "")
+        return _reply(reset, "", request.stream.attempts)
 
 
-def _reply(reset: Reset, transport_failure: str) -> Response:
+def _reply(reset: Reset, transport_failure: str, attempts: int) -> Response:
     status, flags, word = _ANSWERS[reset]
-    text = f"upstream connect error or disconnect/reset before headers. reset reason: {word.replace('_', ' ')}"
+    again = "retried and the latest " if attempts > 1 else ""
+    text = f"upstream connect error or disconnect/reset before headers. {again}reset reason: {word.replace('_', ' ')}"
     details = f"upstream_reset_before_response_started{{{word}}}"
     if transport_failure:
         text += f", transport failure reason: {transport_failure}"
         details = details[:-1] + f"|{transport_failure.replace(' ', '_')}}}"
     return local_reply(status, text, details=details, flags=flags, reset=reset)
-
-
-def no_cluster(request: Request) -> Response:
-    """The route names a cluster that is not there."""
-    return local_reply(503, details="cluster_not_found", flags=Flag.NC, reset=Reset.NO_CLUSTER)
-
-
-__all__ = ["ClusterStats", "Host", "UpstreamCluster", "UpstreamConnection", "no_cluster"]

@@ -1,0 +1,161 @@
+"""Listening sockets: accept, find out where the client wanted to go, pick the filter chain, hand the connection over.
+
+Envoy: ListenerManagerImpl, ActiveTcpListener. Sockets are kept by address: a listener that changes keeps its socket, so nobody who
+connects meanwhile is turned away.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from mesh.sidecar.connection_manager import Worker
+from mesh.sidecar.downstream import HttpConnection
+from mesh.sidecar.original_dst import original_dst
+from mesh.sidecar.state import ActiveListener, Refused, Target
+from mesh.sidecar.tcp import TcpChain, TcpConnection
+
+BACKLOG = 4096
+
+Address = tuple[str, int, str]
+"""Host, port, and for port 0 the listener's name."""
+
+OriginalDst = Callable[[object], "tuple[str, int] | None"]
+
+
+class Server:
+    """All sockets of a proxy. ``prepare`` may fail and changes nothing; ``commit`` cannot fail."""
+
+    def __init__(self, worker: Worker, find_original_dst: OriginalDst = original_dst) -> None:
+        self.worker = worker
+        self.listeners: Mapping[str, ActiveListener] = {}
+        self.find_original_dst = find_original_dst
+        self.no_filter_chain_match = 0
+        self._sockets: dict[Address, _Socket] = {}
+
+    async def prepare(self, listeners: Mapping[str, ActiveListener]) -> "list[_Socket]":
+        """Bind the addresses that are new. Raises Refused."""
+        fresh: list[_Socket] = []
+        for name, active in listeners.items():
+            config = active.config
+            address = _address_of(active)
+            if not config.bind_to_port or address in self._sockets:
+                continue
+            bound = _Socket(self, address, active)
+            try:
+                await bound.bind()
+            except OSError as error:
+                for other in fresh:
+                    other.close()
+                raise Refused("listener", name, f"cannot bind '{config.address}:{config.port}': {error.strerror}") from None
+            fresh.append(bound)
+        return fresh
+
+    def commit(self, listeners: Mapping[str, ActiveListener], fresh: "list[_Socket]") -> None:
+        """Serve these listeners and no others."""
+        before, self.listeners = self.listeners, listeners
+        self._sockets.update({bound.address: bound for bound in fresh})
+        wanted = {_address_of(active): active for active in listeners.values() if active.config.bind_to_port}
+        for address in [address for address in self._sockets if address not in wanted]:
+            self._sockets.pop(address).close()
+        for address, active in wanted.items():
+            self._sockets[address].active = active
+        self._move_connections(before)
+
+    def _move_connections(self, before: Mapping[str, ActiveListener]) -> None:
+        """Connections go on under the new chain of the same name; where there is none, they end with their next answer."""
+        moves: dict[Target, Target | None] = {}
+        for name, old in before.items():
+            new = self.listeners.get(name)
+            if new is not None and new.by_name is old.by_name:
+                continue
+            for chain, target in old.by_name.items():
+                moves[target] = new.by_name.get(chain) if new is not None else None
+        if not moves:
+            return
+        for connection in list(self.worker.connections):
+            if connection.manager in moves:
+                successor = moves[connection.manager]
+                connection.move_to(None if isinstance(successor, TcpChain) else successor)
+
+    def addresses(self) -> dict[str, tuple[str, int]]:
+        """Where each listener really listens, by name."""
+        return {bound.active.config.name: bound.where for bound in self._sockets.values()}
+
+    def owner_of(self, destination: tuple[str, int], other_than: ActiveListener) -> ActiveListener | None:
+        """The listener of an original destination: its very address, or else any address on that port."""
+        best: ActiveListener | None = None
+        for active in self.listeners.values():
+            config = active.config
+            if config.port != destination[1] or active is other_than:
+                continue
+            if config.address == destination[0]:
+                return active
+            if config.address in ("0.0.0.0", "::"):
+                best = active
+        return best
+
+    def close(self) -> None:
+        for bound in self._sockets.values():
+            bound.close()
+        self._sockets.clear()
+
+
+class _Socket:
+    def __init__(self, server: Server, address: Address, active: ActiveListener) -> None:
+        self.address = address
+        self.active = active
+        self.where = address[:2]
+        self._server = server
+        self._accepting: asyncio.AbstractServer | None = None
+
+    async def bind(self) -> None:
+        host, port, _ = self.address
+        accepting = await self._server.worker.loop.create_server(self._protocol, host, port, backlog=BACKLOG, reuse_port=False)
+        self._accepting = accepting
+        self.where = accepting.sockets[0].getsockname()[:2]
+
+    def _protocol(self) -> asyncio.BaseProtocol:
+        active = self.active
+        if active.anything is not None and not active.by_port and not (active.config.use_original_dst or active.config.original_dst_filter):
+            return make_protocol(active.anything, self._server.worker)
+        return _Arrival(self._server, active)
+
+    def close(self) -> None:
+        if self._accepting is not None:
+            self._accepting.close()
+
+
+class _Arrival(asyncio.Protocol):
+    """A connection of which we do not know yet what it will be."""
+
+    def __init__(self, server: Server, active: ActiveListener) -> None:
+        self._server = server
+        self._active = active
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        active, destination = self._active, None
+        port: int = transport.get_extra_info("sockname")[1]
+        if active.config.use_original_dst or active.config.original_dst_filter:
+            destination = self._server.find_original_dst(transport.get_extra_info("socket"))
+        if destination is not None:
+            port = destination[1]
+            if active.config.use_original_dst:
+                active = self._server.owner_of(destination, active) or active
+        target = active.chain_for(port)
+        if target is None:
+            self._server.no_filter_chain_match += 1
+            transport.abort()
+            return
+        protocol = make_protocol(target, self._server.worker)
+        protocol.original_dst = destination
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+
+
+def make_protocol(target: Target, worker: Worker) -> HttpConnection | TcpConnection:
+    return TcpConnection(target, worker) if isinstance(target, TcpChain) else HttpConnection(target, worker)
+
+
+def _address_of(active: ActiveListener) -> Address:
+    config = active.config
+    return config.address, config.port, "" if config.port else config.name
