@@ -3,6 +3,7 @@
 ``$SEATRIAL_HOME``, else ``$XDG_STATE_HOME/seatrial``, else ``~/.local/state/seatrial``; in it ``labs/<name>/``.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 from lab.until import until
 
@@ -40,7 +41,7 @@ def home() -> Path:
 def names() -> list[str]:
     """Every lab that left a folder, up or not."""
     labs = home() / "labs"
-    return sorted(entry.name for entry in labs.iterdir() if entry.is_dir()) if labs.is_dir() else []
+    return sorted(entry.name for entry in labs.iterdir() if entry.is_dir() and not entry.name.startswith(".")) if labs.is_dir() else []
 
 
 @contextmanager
@@ -49,10 +50,9 @@ def explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        how = "free some space" if error.errno == 28 else "make it writable"
-        raise StateError(
-            f"cannot keep state in {folder}: {error.strerror or error}\n  {how}, or point SEATRIAL_HOME to another folder"
-        ) from error
+        how = "free some space" if error.errno == errno.ENOSPC else "make it writable"
+        why = error.strerror or error
+        raise StateError(f"cannot keep state in {folder}: {why}\n  {how}, or point SEATRIAL_HOME to another folder") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,42 +116,37 @@ class LabFolder:
         lock = self.path.with_name(f".{self.name}.lock")
         with explained(lock.parent):
             lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = lock.open("a+", encoding="utf-8")
+            first = _take(lock)
         try:
-            file = self._own(lock, file, wait_seconds)
+            file = first if first is not None else until(lambda: _take(lock), wait_seconds, "the lock")
+        except TimeoutError:
+            holder = lock.read_text(encoding="utf-8").strip() or "unknown"
+            raise Busy(f"lab {self.name} is being worked on by process {holder}; waited {wait_seconds:g} s for it") from None
+        with file:
             try:
                 yield
             finally:
                 with suppress(OSError):
-                    lock.unlink()  # while it is ours: who waits for it finds out and takes the next file
-        finally:
-            file.close()
+                    lock.unlink()  # while it is ours: who waits for it takes the next file
 
-    def _own(self, lock: Path, file: TextIO, wait_seconds: float) -> TextIO:
-        held = [file]
 
-        def owned() -> bool:
-            try:
-                fcntl.flock(held[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            if lock.exists() and os.path.samestat(os.fstat(held[0].fileno()), lock.stat()):
-                return True
-            held[0].close()
-            held[0] = lock.open("a+", encoding="utf-8")
-            return False
-
-        try:
-            until(owned, wait_seconds, "the lock")
-        except TimeoutError:
-            holder = lock.read_text(encoding="utf-8").strip() or "unknown"
-            held[0].close()
-            raise Busy(f"lab {self.name} is being worked on by another process (pid {holder}); waited {wait_seconds:g} s for it") from None
-        held[0].seek(0)
-        held[0].truncate()
-        held[0].write(str(os.getpid()))
-        held[0].flush()
-        return held[0]
+def _take(lock: Path) -> IO[str] | None:
+    """The lock file, held until closed; None while another holds it, or has just removed the one that was opened here."""
+    file = lock.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            return file
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    return None
 
 
 def write_whole(file: Path, text: str) -> None:

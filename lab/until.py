@@ -13,7 +13,7 @@ LONGEST_PAUSE_SECONDS = 0.05
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], timeout_seconds: float, what: str) -> T:
+def until(condition: Callable[[], T | None], timeout_seconds: float, what: str) -> T:
     """Return the first true value of ``condition()``; an ``Exception`` of it counts as "not yet".
 
     Raises ``TimeoutError`` naming ``what`` and the last value or exception.
