@@ -19,10 +19,13 @@ from mesh.model.listener import HttpConnectionManager, Listener, TcpProxy
 from mesh.model.node import Node
 from mesh.model.route import RouteConfiguration
 from mesh.model.world import Clock, Dice
+from mesh.sidecar import exposition
 from mesh.sidecar.clusters import Clusters
 from mesh.sidecar.connection_manager import HttpStats, Worker
 from mesh.sidecar.context import RunningContext
 from mesh.sidecar.filter import Observer
+from mesh.sidecar.filters.access_log import LogFiles
+from mesh.sidecar.filters.metrics import Metrics
 from mesh.sidecar.filters.request_id import RequestIds
 from mesh.sidecar.host import HostStats
 from mesh.sidecar.original_dst import original_dst
@@ -35,6 +38,7 @@ from mesh.sidecar.wire.heads import HeadReader
 __all__ = ["HostView", "Proxy", "Refused"]
 
 SWEEP_SECONDS: Final = 0.25
+FLUSH_SECONDS: Final = 0.75  # of the access log: with the sweep, a line waits a second at most
 QUIET_SECONDS: Final = 0.5  # a draining proxy that nobody has asked for anything for so long is done
 STEP_SECONDS: Final = 0.02
 
@@ -66,10 +70,13 @@ class Proxy:
         self.dice = dice
         self.request_ids = RequestIds()
         self.state = State()
+        self.metrics = Metrics()
         reader = HeadReader()
         self.clusters = Clusters(reader, clock, dice)
         self._reader = reader
         self._wall = WallClock(clock, time_of_day)
+        self._logs = LogFiles(access_log_path)
+        self._flush_at = 0.0
         self._find_original_dst = find_original_dst
         self._http_stats: dict[str, HttpStats] = {}
         self._tcp_stats: dict[str, TcpStats] = {}
@@ -93,6 +100,7 @@ class Proxy:
         self.clusters.abort()
         await self.context.close()
         await asyncio.sleep(0)  # transports tell their protocols that they are closed in the next turn
+        self._logs.close()
 
     # --- configuration
 
@@ -130,7 +138,9 @@ class Proxy:
 
     def observers(self, config: HttpConnectionManager | TcpProxy) -> Sequence[Observer]:
         """Who is told of every stream: the access logs and the metrics. ValueError: a bad format."""
-        return []
+        logs = [self._logs.observer(log, self._wall) for log in config.access_logs]
+        metrics = config.metrics if isinstance(config, HttpConnectionManager) else None
+        return logs if metrics is None else [*logs, self.metrics.observer(metrics)]
 
     # --- the end
 
@@ -161,7 +171,10 @@ class Proxy:
     def _sweep(self) -> None:
         worker, now = self._worker, self.clock()
         self._sweeping = worker.loop.call_later(SWEEP_SECONDS, self._sweep)
-        self._wall.tick()
+        if now >= self._flush_at:
+            self._flush_at = now + FLUSH_SECONDS
+            self._wall.tick()
+            self._logs.flush()
         for connection in [c for c in worker.connections if c.deadline_seconds <= now]:
             connection.check_deadline(now)
         self.clusters.sweep(now)
@@ -188,4 +201,5 @@ class Proxy:
         return result
 
     def prometheus(self) -> str:
-        return ""
+        """Everything that was counted, in Prometheus' text format."""
+        return "".join([*exposition.istio(self.metrics.series.values()), *exposition.envoy(self.stats())])
