@@ -9,8 +9,9 @@ import logging
 from typing import Any
 
 import grpc
-import grpc.aio
+from grpc import aio
 
+from mesh.model.node import Node
 from mesh.pilot.discovery import Connection, Discovery
 from mesh.pilot.registry import Registry
 from mesh.xds import ads
@@ -21,7 +22,7 @@ from mesh.xds.types import HEALTH, SHORT
 log = logging.getLogger(__name__)
 
 
-class Service(ads.AggregatedDiscoveryServiceServicer):
+class Service(ads.AggregatedDiscoveryServiceServicer):  # type: ignore[misc] - generated code has no types
     """``ready`` is set once configuration and registry are loaded: no stream is served before, or it would wipe its proxy."""
 
     def __init__(self, discovery: Discovery, registry: Registry, ready: asyncio.Event) -> None:
@@ -29,20 +30,24 @@ class Service(ads.AggregatedDiscoveryServiceServicer):
         self._registry = registry
         self._ready = ready
 
-    async def StreamAggregatedResources(self, request_iterator: Any, context: Any) -> None:  # noqa: N802 - gRPC's name
+    async def StreamAggregatedResources(self, request_iterator: Any, context: Any) -> None:
         if not self._ready.is_set():
             await context.abort(grpc.StatusCode.UNAVAILABLE, "configuration is not loaded yet")
         first = await context.read()
-        if first is grpc.aio.EOF:
+        if first is aio.EOF:
             return
         try:
-            node = node_from_proto(first.node)
+            node = _introduced(first)
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        if not first.node.id:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first message of a stream must carry a node with an id")
+            return
         outbox: asyncio.Queue[Response | None] = asyncio.Queue()
-        connection = self._discovery.open(node, lambda responses: [outbox.put_nowait(response) for response in responses] and None)
+
+        def send(responses: list[Response]) -> None:
+            for response in responses:
+                outbox.put_nowait(response)
+
+        connection = self._discovery.open(node, send)
         log.info("%s connected (stream %d, %s)", node.id, connection.number, node.dataplane or node.generator or "envoy")
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -55,7 +60,7 @@ class Service(ads.AggregatedDiscoveryServiceServicer):
 
     async def _read(self, connection: Connection, first: Any, context: Any) -> None:
         request = first
-        while request is not grpc.aio.EOF:
+        while request is not aio.EOF:
             self._take(connection, request)
             request = await context.read()
 
@@ -82,3 +87,10 @@ class Service(ads.AggregatedDiscoveryServiceServicer):
                 control_plane={"identifier": "seatrial"},
             )
             await context.write(message)
+
+
+def _introduced(first: Any) -> Node:
+    """Raises ValueError where the first message of a stream does not say whose it is."""
+    if not first.node.id:
+        raise ValueError("the first message of a stream must carry a node with an id")
+    return node_from_proto(first.node)

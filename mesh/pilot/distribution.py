@@ -1,6 +1,7 @@
 """Has everyone applied it? What ``apply`` waits for, and what status and debug pages show.
 
-Istio had ``istioctl experimental wait`` for this and lost it; its users ask for it. Istio: /debug/syncz, /debug/registryz, /debug/endpointz.
+Istio had ``istioctl experimental wait`` for this and lost it; its users ask for it.
+Istio: /debug/syncz, /debug/registryz, /debug/endpointz.
 """
 
 import asyncio
@@ -57,8 +58,10 @@ class Distributor:
         for row in rows:
             workload = health.get(row["proxy"])
             row["healthy"] = workload.healthy if workload else None
-        for node_id in self._registry.missing():
-            rows.append({"proxy": node_id, "connected": False, "dataplane": health[node_id].node.dataplane, "types": {}, "healthy": None})
+        rows += [
+            {"proxy": node_id, "connected": False, "dataplane": health[node_id].node.dataplane, "types": {}, "healthy": None}
+            for node_id in self._registry.missing()
+        ]
         return sorted(rows, key=lambda row: str(row["proxy"]))
 
     def registryz(self) -> list[dict[str, Any]]:

@@ -58,6 +58,17 @@ def node_to_proto(node: Node) -> Any:
     return message
 
 
+def node_to_json(node: Node) -> dict[str, Any]:
+    return {"id": node.id, "metadata": node_metadata(node)}
+
+
+def node_from_json(data: Mapping[str, Any]) -> Node:
+    """Raises ``KeyError`` or ``ValueError``."""
+    message = base_pb2.Node(id=data["id"])
+    message.metadata.update(dict(data["metadata"]))
+    return node_from_proto(message)
+
+
 def node_from_proto(message: Any) -> Node:
     """Reads Istio's id (``sidecar~ip~name.namespace~domain``) and metadata. An id of another form (a gRPC client's) names itself.
 

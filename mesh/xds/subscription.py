@@ -130,7 +130,10 @@ class Subscription:
             digests = {**state.acked, **digests}
         changed = {name for name, digest in digests.items() if state.acked.get(name) != digest} | (state.force & set(digests))
         removed = whole and bool(set(state.acked) - set(digests))
-        if not (changed or removed or state.asked) or digests == state.rejected:
+        if digests == state.rejected:
+            return None
+        if not (changed or removed or state.asked):
+            state.rejected, state.error = {}, ""  # what was rejected is wanted no more
             return None
         if not digests and not whole:
             return None  # named, but none of it exists yet

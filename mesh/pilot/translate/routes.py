@@ -10,9 +10,9 @@ from mesh.model.match import MatchKind, RouteMatch, StringMatch
 from mesh.model.node import Interception, Node
 from mesh.model.route import Route, RouteConfiguration, VirtualHost, WeightedCluster
 from mesh.model.service import Service, ServicePort
-from mesh.policy.direct_response import DirectResponse
 from mesh.pilot.translate import actions, matches, names, peers
 from mesh.pilot.translate.mesh import Mesh, is_http
+from mesh.policy.direct_response import DirectResponse
 
 ANY = RouteMatch(StringMatch(MatchKind.PREFIX, "/"))
 
