@@ -73,7 +73,8 @@ def render(diagnostic: Diagnostic, color: bool = False) -> str:
     number = str(found.line) if found.snippet_line else ""
     pad = " " * len(number)
     place = f"{found.file}:{found.line}:{found.column}" if found.line else found.file
-    lines = [f"{tint}{found.severity}[{found.code}]{end}{bold}: {found.message}{end}"]
+    code = f"[{found.code}]" if found.code else ""
+    lines = [f"{tint}{found.severity}{code}{end}{bold}: {found.message}{end}"]
     if place or found.resource:
         about = f" ({found.resource})" if found.resource else ""
         lines.append(f"{pad}{blue}-->{end} {place}{about}")

@@ -123,3 +123,20 @@ def _diagnostic(document: Document, problem: Problem, resource: str = "") -> Dia
     return diagnostics.at(
         document.source, document.lines, mark, problem.code or diagnostics.INVALID, severity, problem.message, problem.hint, resource
     )
+
+
+def keys_of(sources: Iterable[tuple[str, str]]) -> tuple[list[Key], list[Diagnostic]]:
+    """Who the documents speak of; nothing else in them has to be right. For deleting."""
+    keys: list[Key] = []
+    found: list[Diagnostic] = []
+    for name, text in sources:
+        documents, broken = parse(name, text)
+        for document in documents:
+            kind, remarks = _kind(document)
+            if kind is not None:
+                meta, problems = read_metadata(document.data)
+                keys += [(kind.name, meta.namespace, meta.name)] if meta else []
+                remarks += [_diagnostic(document, problem, kind.name) for problem in problems if meta is None]
+            found += remarks
+        found += broken
+    return keys, found
