@@ -17,7 +17,8 @@ from grpc import aio
 from mesh.control import registry_file
 from mesh.galley.api import create_app
 from mesh.galley.diagnostics import render
-from mesh.galley.store import ConfigRefused, ConfigStore, StoreUnwritable
+from mesh.galley.load import load_all
+from mesh.galley.store import ConfigStore, StoreUnreadable, StoreUnwritable
 from mesh.pilot.ads import Service
 from mesh.pilot.discovery import Discovery
 from mesh.pilot.distribution import Distributor
@@ -56,13 +57,11 @@ def main(argv: Sequence[str]) -> int:
     options = _parse(argv)
     try:
         store = _load(options)
-    except ConfigRefused as refused:
-        for diagnostic in refused.diagnostics:
-            print(render(diagnostic, color=False), file=sys.stderr)
-        return EXIT_REFUSED
-    except (StoreUnwritable, OSError) as error:
+    except (StoreUnwritable, StoreUnreadable, OSError) as error:
         log.error("%s", error)
         return EXIT_FAILED
+    if store is None:
+        return EXIT_REFUSED
     return asyncio.run(_serve(options, store))
 
 
@@ -77,12 +76,17 @@ def _parse(argv: Sequence[str]) -> Options:
     return Options(given.host, given.xds_port, given.http_port, given.state_dir, tuple(given.config))
 
 
-def _load(options: Options) -> ConfigStore:
+def _load(options: Options) -> ConfigStore | None:
+    """The store with what was applied before and what --config names on top; None, and the errors told, where that is refused."""
     options.state_dir.mkdir(parents=True, exist_ok=True)
     store = ConfigStore(options.state_dir)
-    documents = [(str(file), file.read_text()) for given in options.config for file in _files(given)]
-    if documents:
-        store.apply(documents)
+    loaded, found = load_all((str(file), file.read_text()) for given in options.config for file in _files(given))
+    for diagnostic in found:
+        sys.stderr.write(render(diagnostic, color=False) + "\n")
+    if any(diagnostic.is_error for diagnostic in found):
+        return None
+    if loaded:
+        store.apply(loaded)
     return store
 
 
@@ -120,7 +124,9 @@ async def _serve(options: Options, store: ConfigStore) -> int:
             tasks.create_task(_follow_registry(registry_changed, discovery, registry, remembered)),
             tasks.create_task(_expire(registry)),
         ]
-        print(f"seatrial control plane ready xds={options.host}:{xds_port} http={options.host}:{http_socket.getsockname()[1]}", flush=True)
+        http_port = http_socket.getsockname()[1]
+        sys.stdout.write(f"seatrial control plane ready xds={options.host}:{xds_port} http={options.host}:{http_port}\n")
+        sys.stdout.flush()
         await stop.wait()
         http.should_exit = True
         await grpc_server.stop(0)

@@ -22,7 +22,7 @@ from mesh.xds.types import HEALTH, SHORT
 log = logging.getLogger(__name__)
 
 
-class Service(ads.AggregatedDiscoveryServiceServicer):  # type: ignore[misc] - generated code has no types
+class Service(ads.AggregatedDiscoveryServiceServicer):  # type: ignore[misc] # generated code has no types
     """``ready`` is set once configuration and registry are loaded: no stream is served before, or it would wipe its proxy."""
 
     def __init__(self, discovery: Discovery, registry: Registry, ready: asyncio.Event) -> None:

@@ -89,13 +89,13 @@ class Distributor:
     def configz(self) -> dict[str, Any]:
         return {"version": self._discovery.config_version}
 
-    def config_dump(self, proxy: str) -> dict[str, Any] | None:
-        """The snapshot of a proxy, named by its node id or its workload's name; None when there is no such proxy."""
+    def config_dump(self, proxy: str) -> dict[str, Any]:
+        """The snapshot of a proxy, named by its node id or its workload's name. Raises KeyError when there is no such proxy."""
         for connection in self._discovery.connections:
             if connection.snapshot is not None and proxy in (connection.node.id, connection.node.name):
                 dumped = connection.snapshot.to_json()
                 return {"version": connection.snapshot.version, **{SHORT[url]: resources for url, resources in dumped.items()}}
-        return None
+        raise KeyError(proxy)
 
 
 def _word(connection: Connection, version: int) -> str:
