@@ -60,7 +60,7 @@ class Journal:
         with explained(self.path.parent):
             file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
-                os.write(file, json.dumps(line).encode() + b"\n")
+                os.write(file, b"\n" + json.dumps(line).encode() + b"\n")  # a line that a crash tore ends here
                 if sync:
                     os.fdatasync(file) if hasattr(os, "fdatasync") else os.fsync(file)
             finally:
