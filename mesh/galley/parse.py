@@ -4,7 +4,6 @@ Kubernetes: sigs.k8s.io/yaml, which reads YAML 1.1 as go-yaml v2 does (``yes`` a
 into JSON, and in strict mode refuses a key that stands twice.
 """
 
-import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import yaml
 
 from mesh.galley import diagnostics
 from mesh.galley.diagnostics import Diagnostic, Mark
+from mesh.galley.syntax import broken_character, broken_syntax
 
 Path = tuple[str | int, ...]  # ("spec", "http", 0, "timeout")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -27,14 +27,6 @@ MAX_COLONS = 50
 _COLON = "\ue03a"
 
 _TRUE, _FALSE = {"y", "yes", "on", "true"}, {"n", "no", "off", "false"}
-_HINTS = {
-    "found character that cannot start any token": "quote text that begins with this character",
-    "did not find expected key": "look at the indentation of this line and of those above it",
-    "did not find expected '-' indicator": "look at the indentation of this list",
-    "mapping values are not allowed in this context": 'a ": " inside text needs quotes, or the indentation is off',
-    "could not find expected ':'": "a key needs a colon and a space after it",
-    "found undefined alias": "an anchor (&name) must stand before its alias (*name), in the same document",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +62,7 @@ def parse(source_name: str, text: str) -> tuple[list[Document], list[Diagnostic]
 
     documents = []
     try:
-        for node in _compose(_with_colons(text)):
+        for node in _compose(_prepared(text)):
             document = Document(source_name, lines, {}, node.start_mark.line + 1)
             reader = _Reader(document)
             data = reader.read(node, ())
@@ -82,9 +74,9 @@ def parse(source_name: str, text: str) -> tuple[list[Document], list[Diagnostic]
             elif data is not None and not isinstance(data, dict):
                 refuse(f"a document must be a set of keys and values, not {named(data)}", _mark(node), "apiVersion, kind, metadata, spec")
     except yaml.MarkedYAMLError as error:
-        refuse(*_syntax(error, lines))
+        refuse(*broken_syntax(error, lines))
     except (yaml.YAMLError, UnicodeError) as error:
-        refuse(*_character(error, text))
+        refuse(*broken_character(error, text))
     except _TooDeepError as error:
         refuse(f"nested more than {MAX_DEPTH} deep", Mark(error.line, error.column))
     return documents, found
@@ -97,12 +89,27 @@ class _TooDeepError(Exception):
 
 
 def _compose(text: str) -> Iterator[yaml.Node]:
-    """Nodes of the documents. Composing recurses in C without a limit, so the depth is measured first."""
-    with contextlib.suppress(yaml.YAMLError):  # composing meets it again, after the documents before it
-        _measure(text)
+    """Nodes of the documents. Composing recurses in C without a limit: the depth must have been measured."""
     for node in yaml.compose_all(text, Loader=_Loader):
         if node is not None:
             yield node
+
+
+def _prepared(text: str) -> str:
+    """Measured for its depth, and with a stand-in for colons that libyaml stumbles over: ``[1.2.3.4, 001:db8::]`` is text to go-yaml."""
+    for _ in range(MAX_COLONS):
+        try:
+            _measure(text)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark
+            if error.problem != "found unexpected ':'" or mark is None or text[mark.index : mark.index + 1] != ":":
+                return text  # composing meets the error again, after the documents before it
+            text = f"{text[: mark.index]}{_COLON}{text[mark.index + 1 :]}"
+        except (yaml.YAMLError, UnicodeError):
+            return text
+        else:
+            return text
+    return text
 
 
 def _measure(text: str) -> None:
@@ -114,47 +121,6 @@ def _measure(text: str) -> None:
                 raise _TooDeepError(event.start_mark.line + 1, event.start_mark.column + 1)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
-
-
-def _with_colons(text: str) -> str:
-    """``[1.2.3.4, 001:db8::]`` is text to go-yaml, and an error to libyaml: such colons get a stand-in, which ``_Reader`` takes back."""
-    for _ in range(MAX_COLONS):
-        try:
-            for _event in yaml.parse(text, Loader=_Loader):
-                pass
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark
-            if error.problem != "found unexpected ':'" or mark is None or text[mark.index : mark.index + 1] != ":":
-                return text
-            text = f"{text[: mark.index]}{_COLON}{text[mark.index + 1 :]}"
-        except (yaml.YAMLError, UnicodeError):
-            return text
-        else:
-            return text
-    return text
-
-
-def _syntax(error: yaml.MarkedYAMLError, lines: Sequence[str]) -> tuple[str, Mark, str]:
-    where = error.problem_mark or error.context_mark
-    mark = Mark(where.line + 1, where.column + 1) if where else Mark(1, 1)
-    line = lines[mark.line - 1] if mark.line <= len(lines) else ""
-    problem = error.problem or "not YAML"
-    if line[mark.column - 1 : mark.column] == "\t" or (not line[: mark.column - 1].strip() and "\t" in line[: mark.column - 1]):
-        return "a tab cannot indent YAML", mark, "use spaces"
-    context = f" {error.context}" if error.context and error.context != problem else ""
-    hint = next((hint for beginning, hint in _HINTS.items() if problem.startswith(beginning)), "")
-    return f"{problem}{context}", mark, hint
-
-
-def _character(error: Exception, text: str) -> tuple[str, Mark, str]:
-    """A character that YAML does not allow; libyaml gives no line for it."""
-    allowed = {"\t", "\n", "\r", "\x85", "\ufeff"}
-    for index, character in enumerate(text):
-        if character not in allowed and (not character.isprintable() and (ord(character) < 0xA0 or 0xD800 <= ord(character) < 0xE000)):
-            before = text[:index].splitlines() if not text[:index].endswith("\n") else [*text[:index].splitlines(), ""]
-            mark = Mark(max(1, len(before)), len(before[-1]) + 1 if before else 1)
-            return f"the character U+{ord(character):04X} is not allowed in YAML", mark, 'write it as an escape in double quotes: "\\u0007"'
-    return f"not YAML: {str(error).splitlines()[0] if str(error) else type(error).__name__}", Mark(1, 1), ""
 
 
 @cache
@@ -178,6 +144,8 @@ class _Reader:
             return None
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
+        if node.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
+            self._unknown_tag(node)
         self._inside.append(id(node))
         data = self._mapping(node, path) if isinstance(node, yaml.MappingNode) else self._sequence(node, path)
         self._inside.pop()
@@ -198,6 +166,10 @@ class _Reader:
     def _refuse_once(self, message: str, mark: Mark, hint: str) -> None:
         if all(message != known for known, _, _ in self.problems):
             self.problems.append((message, mark, hint))
+
+    def _unknown_tag(self, node: yaml.Node) -> None:
+        tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+        self.problems.append((f"the tag {tag} is not known here", _mark(node), "leave it out"))
 
     def _sequence(self, node: yaml.Node, path: Path) -> list[Any]:
         return [self.read(item, (*path, index)) for index, item in enumerate(node.value) if self._parts <= MAX_PARTS]
@@ -239,7 +211,7 @@ class _Reader:
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         kind = node.tag.removeprefix("tag:yaml.org,2002:")
         text: str = node.value.replace(_COLON, ":")
-        plain = node.style is None
+        plain = not node.style
         if kind in ("str", "timestamp", "merge", "value") or (kind in ("int", "float") and ":" in text):
             return self._word(text, plain)
         if kind == "null":
@@ -247,9 +219,7 @@ class _Reader:
         if kind == "bool" and text.lower() in _TRUE | _FALSE:
             return text.lower() in _TRUE
         if kind not in ("int", "float"):
-            self.problems.append(
-                (f"the tag {node.tag if kind == node.tag else '!!' + kind} is not known here", _mark(node), "leave it out")
-            )
+            self._unknown_tag(node)
             return None
         return self._number(node, kind)
 
