@@ -6,7 +6,7 @@ Envoy: Http::ConnectionManagerImpl over its HTTP/1 server codec. One coroutine a
 
 import asyncio
 import logging
-from typing import Final
+from typing import Final, cast
 
 from mesh.sidecar.body import EMPTY, Body
 from mesh.sidecar.connection_manager import ConnectionManager, Worker
@@ -61,8 +61,7 @@ class HttpConnection(asyncio.Protocol):
     # --- coming and going
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not its subclasses
         self.local_address = _text(transport.get_extra_info("sockname"))
         self.remote_address = _text(transport.get_extra_info("peername"))
         worker = self._worker

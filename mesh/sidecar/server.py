@@ -6,6 +6,7 @@ connects meanwhile is turned away.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from mesh.sidecar.connection_manager import Worker
 from mesh.sidecar.downstream import HttpConnection
@@ -132,7 +133,7 @@ class _Arrival(asyncio.Protocol):
         self._active = active
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's are not its subclasses
         active, destination = self._active, None
         port: int = transport.get_extra_info("sockname")[1]
         if active.config.use_original_dst or active.config.original_dst_filter:

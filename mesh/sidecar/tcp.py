@@ -7,7 +7,7 @@ the other one back.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from mesh.model.listener import TcpProxy
 from mesh.sidecar.filter import Flag, Observer, Request, StreamInfo
@@ -52,8 +52,7 @@ class _Side(asyncio.Protocol):
         self._full = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's are not its subclasses
 
     def join(self, other: "_Side") -> None:
         """From now on: what came before, then what comes."""

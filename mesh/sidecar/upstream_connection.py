@@ -7,7 +7,7 @@ that nobody asked for, a body cut short, an answer before the request was sent â
 import asyncio
 import select
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from mesh.sidecar.body import EMPTY, Body
 from mesh.sidecar.filter import Flag, Headers, Request, Reset, Response
@@ -244,8 +244,7 @@ class UpstreamConnection(asyncio.Protocol):
     # --- coming and going
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not its subclasses
         name = transport.get_extra_info("sockname")
         self.local_address = f"{name[0]}:{name[1]}" if name else ""
         self.host.opened(self)

@@ -1,16 +1,16 @@
 """A proxy on real sockets, with upstreams that do as told and a client that writes bytes as they are."""
 
 import asyncio
-import itertools
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from mesh.model.cluster import Cluster, Discovery, LbPolicy
 from mesh.model.endpoint import Endpoint, LoadAssignment, LocalityEndpoints
@@ -221,6 +221,11 @@ class Make:
     routes: Callable[..., RouteConfiguration] = routes
 
 
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Everything on both loops."""
+    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+
+
 @pytest.fixture
 def make() -> Make:
     return Make()
@@ -242,6 +247,3 @@ def free_port() -> Callable[[], int]:
             return int(probe.getsockname()[1])
 
     return find
-
-
-_ = (itertools, Sequence)
