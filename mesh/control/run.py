@@ -101,8 +101,13 @@ async def _serve(options: Options, store: ConfigStore) -> int:
     registry = Registry(time.monotonic)
     remembered = options.state_dir / "registry.json"
     registry.remember(registry_file.load(remembered))
-    registry.on_change = registry_changed.set
     discovery = Discovery(registry, store.config)
+
+    def on_change() -> None:
+        discovery.registry_changed()
+        registry_changed.set()
+
+    registry.on_change = on_change
     store.subscribe(discovery.configure)
     distributor = Distributor(discovery, registry, time.monotonic)
 

@@ -46,6 +46,7 @@ class Discovery:
         self._connections: dict[int, Connection] = {}
         self._numbers = 0
         self.on_progress: Callable[[], None] = lambda: None
+        self.stale = False  # the registry has changed and nobody has been told yet
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -82,10 +83,15 @@ class Discovery:
     def refresh(self) -> None:
         """The registry or the configuration has changed: translate anew, send what differs."""
         self._world = None
+        self.stale = False
         for connection in tuple(self._connections.values()):
             if connection.is_proxy:
                 self._refresh(connection)
         self.on_progress()
+
+    def registry_changed(self) -> None:
+        """``refresh`` will follow; until then nobody counts as in sync."""
+        self.stale = True
 
     def _refresh(self, connection: Connection) -> None:
         before = connection.snapshot

@@ -37,10 +37,11 @@ class Distributor:
         return self._distribution(version, self._clock() - started)
 
     def _decided(self, version: int) -> bool:
-        return all(word != "PENDING" for word in self._words(version).values())
+        return not self._discovery.stale and all(word != "PENDING" for word in self._words(version).values())
 
     def _words(self, version: int) -> dict[str, str]:
-        words = {connection.node.id: _word(connection, version) for connection in self._discovery.connections if connection.is_proxy}
+        connections = [connection for connection in self._discovery.connections if connection.is_proxy]
+        words = {connection.node.id: _word(connection, version) for connection in connections}
         for node_id in self._registry.missing():
             words[node_id] = "PENDING"
         return words
@@ -54,7 +55,7 @@ class Distributor:
 
     def syncz(self) -> list[dict[str, Any]]:
         health = {workload.node.id: workload for workload in self._registry.workloads}
-        rows = [_row(connection) for connection in self._discovery.connections if connection.is_proxy]
+        rows = [_row(connection, self._discovery.stale) for connection in self._discovery.connections if connection.is_proxy]
         for row in rows:
             workload = health.get(row["proxy"])
             row["healthy"] = workload.healthy if workload else None
@@ -106,17 +107,22 @@ def _word(connection: Connection, version: int) -> str:
     return "SYNCED" if connection.subscription.settled else "PENDING"
 
 
-def _row(connection: Connection) -> dict[str, Any]:
+def _row(connection: Connection, stale: bool) -> dict[str, Any]:
     node = connection.node
     types = {}
     for type_url in PUSH_ORDER:
         sent, acked, status, error = connection.subscription.status(type_url)
-        types[SHORT[type_url]] = {"sent": sent, "acked": acked, "status": status, "error": error}
+        types[SHORT[type_url]] = {
+            "sent": sent,
+            "acked": acked,
+            "status": "STALE" if stale and status == "SYNCED" else status,
+            "error": error,
+        }
     return {
         "proxy": node.id,
         "dataplane": node.dataplane or ("grpc" if node.generator == "grpc" else "envoy"),
         "node": {"name": node.name, "namespace": node.namespace, "ip": node.ip, "labels": dict(node.labels)},
         "connected": True,
-        "synced": connection.subscription.settled,
+        "synced": connection.subscription.settled and not stale,
         "types": types,
     }

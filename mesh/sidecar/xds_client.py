@@ -53,12 +53,13 @@ class XdsClient:
         self._outbox: asyncio.Queue[Any] = asyncio.Queue()
         self._health: str | None = "no health report yet"
         self._came: set[str] = set()
+        self._greeted = False
         self.errors: dict[str, str] = {}  # the last NACK by type, while it stands
 
     def report_health(self, error: str | None) -> None:
         """The app's health; None is healthy. It is told again on every new stream."""
         self._health = error
-        if self.connected:
+        if self._greeted:
             self._outbox.put_nowait(health_message(self._health))
 
     def versions(self) -> dict[str, str]:
@@ -73,7 +74,7 @@ class XdsClient:
             except aio.AioRpcError as error:
                 log.info("control plane %s: %s %s", self._address, error.code().name, error.details())
             finally:
-                self.connected = False
+                self.connected = self._greeted = False
             await asyncio.sleep(pause * (0.5 + self._dice()))
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
@@ -101,6 +102,7 @@ class XdsClient:
         self._outbox.put_nowait(message)
         for request in others:
             self._send(request)
+        self._greeted = True
         if self._node.reports_health:
             self._outbox.put_nowait(health_message(self._health))
 
