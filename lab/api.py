@@ -157,6 +157,10 @@ class Api:
         """What each connected proxy was sent and has acknowledged."""
         return list(self._read("/debug/syncz"))
 
+    def registryz(self) -> list[dict[str, Any]]:
+        """The workloads that the control plane knows, and whether it takes them for healthy."""
+        return list(self._read("/debug/registryz"))
+
     def healthy(self) -> bool:
         try:
             return self.request("GET", "/healthz", timeout_seconds=1.0).status == 200

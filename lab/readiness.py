@@ -42,10 +42,16 @@ class Readiness:
         return [place for place in self._layout.places if place.name not in self._ready]
 
     def _out_of_sync(self) -> list[str]:
+        api = Api(self._layout.control)
         try:
-            proxies = Api(self._layout.control).syncz()
+            registered = {workload["name"]: workload for workload in api.registryz()}
+            proxies = api.syncz()  # after the registry: who is in sync now has been told of it
         except (ControlPlaneUnreachable, ApiError) as error:
             return [f"the control plane: {error}"]
+        unknown = [place.name for place in self._layout.places if not registered.get(place.name, {}).get("healthy")]
+        if unknown:
+            why = registered.get(unknown[0], {}).get("health_message") or "it has not registered"
+            return [f"{unknown[0]} is not healthy to the control plane: {why}"]
         connected = [proxy for proxy in proxies if proxy.get("connected", True)]
         behind = [f"{proxy['proxy']} is not in sync: {_types(proxy)}" for proxy in connected if not _in_sync(proxy)]
         if not behind and len(connected) < len(self._layout.places):

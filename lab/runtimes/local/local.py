@@ -94,8 +94,9 @@ class LocalRuntime:
     def _start_all(self, plan: Plan, progress: Progress) -> None:
         fork = os.environ.get("SEATRIAL_LOCAL_START", "fork" if processes.LINUX else "spawn") == "fork"
         groups = (
+            # in an interpreter of its own: there is one of it, and it loads while the supervisor loads what the others share
+            ("starting the control plane", (spawned(plan.control),), ()),
             (f"starting {len(plan.apps)} apps", plan.apps, plan.preload),
-            ("starting the control plane", (plan.control,), ("mesh.control",)),
             (f"starting {len(plan.agents)} sidecars", plan.agents, ("mesh.agent",)),
         )
         for said, specs, preload in groups:
