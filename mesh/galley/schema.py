@@ -117,7 +117,7 @@ def _wanted(kind: str, context: Mapping[str, Any]) -> str:
 
 def _quote(kind: str, given: object) -> str:
     if kind == "string_type" and isinstance(given, bool):
-        return 'quote it to make it text: "true", "yes", "on"'
+        return "quote it to make it text: unquoted, YAML takes true, yes, on and y for a boolean, and their opposites"
     if kind == "string_type" and isinstance(given, int | float):
         return f'quote it to make it text: "{given}"'
     if kind in ("int_type", "float_type", "bool_type") and isinstance(given, str):

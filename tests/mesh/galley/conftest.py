@@ -23,7 +23,8 @@ def virtual_service():
         body = route or "route:\n- destination: {host: reviews}"
         lines = body.strip("\n").splitlines()
         http = "\n".join(("  - " if index == 0 else "    ") + line for index, line in enumerate(lines))
-        return f"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: {name}\nspec:\n  hosts: {hosts}\n  http:\n{http}\n"
+        head = f"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: {name}\n"
+        return f"{head}spec:\n  hosts: {hosts}\n  http:\n{http}\n"
 
     return text
 
