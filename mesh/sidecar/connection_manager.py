@@ -79,6 +79,7 @@ class ConnectionManager:
         self.max_head_bytes = config.max_request_headers_kb * 1024
         self.max_header_count = config.max_request_header_count
         self.headers_seconds = config.request_headers_timeout_seconds
+        self.request_seconds = config.request_timeout_seconds
         self.idle_seconds = config.stream_idle_timeout_seconds
         self._request_ids = request_ids if config.generate_request_id else None
         self._normalize = config.normalize_path

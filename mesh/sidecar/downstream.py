@@ -410,14 +410,14 @@ class HttpConnection(asyncio.Protocol):
         self._request = None
         self._current.observe(request, response)
 
-    def _refuse(self, status: int, details: str) -> None:
+    def _refuse(self, status: int, details: str, text: str = "", flags: int = Flag.DPE) -> None:
         """What came is no request: say so, and end the connection."""
         now = self._worker.clock()
         self._current = self.manager
         request = Request("", "", "", body=EMPTY, stream=StreamInfo(now, self._worker.wall.epoch(now)))
         request.stream.downstream_local, request.stream.downstream_remote = self.local_address, self.remote_address
         self.manager.stats.downstream_cx_protocol_error += 1
-        response = local_reply(status, reason(status), details=details, flags=Flag.DPE)
+        response = local_reply(status, text or reason(status), details=details, flags=flags)
         self._close_after = True
         self._answer(request, response)
         self._finish(request, response)
@@ -449,22 +449,32 @@ class HttpConnection(asyncio.Protocol):
     # --- time-outs
 
     def _touch(self, now: float) -> None:
+        """Something moved: the stream may be idle from here on. While the request comes, its own limit counts, too."""
         seconds = self._current.idle_seconds
         self.deadline_seconds = now + seconds if seconds else NEVER
+        whole_seconds = self._current.request_seconds
+        if whole_seconds and self._state == _BODY and self._request is not None:
+            self.deadline_seconds = min(self.deadline_seconds, self._request.stream.start_seconds + whole_seconds)
 
     def check_deadline(self, now: float) -> None:
         """Called by the worker's sweep when the deadline has passed."""
         self.deadline_seconds = NEVER
         if self._state == _HEAD:
             if self._buffer:
-                self._refuse(408, "request_header_timeout")
+                self._refuse(408, "request_header_timeout", "request header timeout", 0)
             else:
                 self.close()
         elif self._state == _LINGER:
             self.abort()
         elif self._request is not None:
-            status = 408 if self._state == _BODY else 504
-            self._give_up(local_reply(status, "stream timeout", details="stream_idle_timeout", flags=Flag.SI))
+            self._give_up(self._time_is_over(self._request.stream, now))
+
+    def _time_is_over(self, stream: StreamInfo, now: float) -> Response:
+        whole_seconds = self._current.request_seconds
+        if self._state == _BODY and whole_seconds and now >= stream.start_seconds + whole_seconds:
+            return local_reply(408, "request timeout", details="request_overall_timeout")
+        status = 408 if self._state == _BODY else 504
+        return local_reply(status, "stream timeout", details="stream_idle_timeout", flags=Flag.SI)
 
 
 def _text(name: object) -> str:

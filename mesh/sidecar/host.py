@@ -6,6 +6,7 @@ connections of a host that was removed finish what they do and are then closed.
 
 import asyncio
 import contextlib
+import os
 from dataclasses import dataclass
 from typing import Final
 
@@ -81,7 +82,7 @@ class Host:
             return ConnectFailure(Reset.CONNECTION_TIMEOUT, "")
         except OSError as error:
             self.stats.cx_connect_fail += 1
-            return ConnectFailure(Reset.CONNECTION_FAILURE, error.strerror or "")
+            return ConnectFailure(Reset.CONNECTION_FAILURE, os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or "")
         return connection
 
     def opened(self, connection: UpstreamConnection) -> None:

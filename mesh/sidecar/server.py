@@ -5,6 +5,7 @@ connects meanwhile is turned away.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -46,7 +47,9 @@ class Server:
             except OSError as error:
                 for other in fresh:
                     other.close()
-                raise Refused("listener", name, f"cannot bind '{config.address}:{config.port}': {error.strerror}") from None
+                raise Refused(
+                    "listener", name, f"cannot bind '{config.address}:{config.port}': {os.strerror(error.errno) if error.errno else error}"
+                ) from None
             fresh.append(bound)
         return fresh
 

@@ -270,7 +270,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
-        self._fail(Reset.CONNECTION_TERMINATION)
+        short = self._body is not None and self._remaining > 0  # of the length that was announced: for Envoy no HTTP
+        self._fail(Reset.PROTOCOL_ERROR if short else Reset.CONNECTION_TERMINATION)
         self.host.lost(self)
 
     def _fail(self, reset: Reset) -> None:
