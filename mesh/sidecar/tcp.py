@@ -123,7 +123,7 @@ class TcpConnection(_Side):
         self._worker = worker
         self._upstream = _Side()
         now = worker.clock()
-        self._request = Request(stream=StreamInfo(now, worker.wall.epoch(now)))
+        self._request = Request("", "", stream=StreamInfo(now, worker.wall.epoch(now)))
         self._request.stream.protocol = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -23,7 +23,9 @@ LOG = AccessLogFile(
         ("failure", "%UPSTREAM_TRANSPORT_FAILURE_REASON%"),
     )
 )
+BEFORE = "upstream_reset_before_response_started"
 RESET = "upstream connect error or disconnect/reset before headers. reset reason: "
+TWO_LENGTHS = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n"
 
 
 async def last_log(bench: Any) -> dict[str, Any]:
@@ -53,10 +55,10 @@ async def raw(bench: Any, data: bytes) -> int:
 @pytest.mark.parametrize(
     ("data", "status", "body", "flags", "details"),
     [
-        (b"", 503, RESET + "connection termination", "UC", "upstream_reset_before_response_started{connection_termination}"),
-        (b"HTTP/1.1 200 OK\r\nx: a\r\n", 503, RESET + "connection termination", "UC", "upstream_reset_before_response_started{connection_termination}"),
-        (b"this is no HTTP\r\n\r\n", 502, RESET + "protocol error", "UPE", "upstream_reset_before_response_started{protocol_error}"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", 502, RESET + "protocol error", "UPE", "upstream_reset_before_response_started{protocol_error}"),
+        (b"", 503, RESET + "connection termination", "UC", BEFORE + "{connection_termination}"),
+        (b"HTTP/1.1 200 OK\r\nx: a\r\n", 503, RESET + "connection termination", "UC", BEFORE + "{connection_termination}"),
+        (b"this is no HTTP\r\n\r\n", 502, RESET + "protocol error", "UPE", BEFORE + "{protocol_error}"),
+        (TWO_LENGTHS, 502, RESET + "protocol error", "UPE", BEFORE + "{protocol_error}"),
     ],
 )  # fmt: skip
 async def test_an_upstream_that_does_not_answer_properly(bench: Any, data: bytes, status: int, body: str, flags: str, details: str) -> None:
