@@ -21,8 +21,8 @@ DOMAIN = "svc.cluster.local"
 
 
 def full_host(host: str, namespace: str) -> str:
-    """Istio's ResolveShortnameToFQDN: a name without dots is a service of the same namespace; ``name.namespace`` stays as it is."""
-    return host if "." in host or host.startswith("*") else f"{host}.{namespace}.{DOMAIN}"
+    """Istio's ResolveShortnameToFQDN: a name without dots is a service of the same namespace, any other is taken as it is."""
+    return host if "." in host or host == "*" else f"{host}.{namespace}.{DOMAIN}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,32 +82,29 @@ def _destinations(route: HTTPRoute, path: Path) -> Iterator[tuple[Path, Destinat
 
 def _reference(destination: Destination, path: Path, meta: Meta, known: _Known) -> Iterator[Problem]:
     host = full_host(destination.host, meta.namespace)
-    if not known.has(host) and not known.has(_in_domain(host)):
-        hint = did_you_mean(destination.host, _short_names(known, meta.namespace))
+    if not known.has(host):
+        hint = _nearest(destination.host, known, meta.namespace)
         yield Problem((*path, "host"), f'there is no host "{destination.host}"', hint, code=diagnostics.REFERENCE)
         return
-    subsets = known.subsets.get(host) or known.subsets.get(_in_domain(host)) or frozenset()
+    subsets = known.subsets.get(host, frozenset())
     if destination.subset and destination.subset not in subsets:
         hint = did_you_mean(destination.subset, subsets) or "a DestinationRule gives a host its subsets"
         message = f'the host "{destination.host}" has no subset "{destination.subset}"'
         yield Problem((*path, "subset"), message, hint, code=diagnostics.REFERENCE)
 
 
-def _in_domain(host: str) -> str:
-    """reviews.default and reviews.default.svc name the same service."""
-    name = host.removesuffix(".").removesuffix(".svc")
-    return f"{name}.{DOMAIN}" if name.count(".") == 1 else host
-
-
-def _short_names(known: _Known, namespace: str) -> list[str]:
-    suffix = f".{namespace}.{DOMAIN}"
-    return [host.removesuffix(suffix) for host in sorted(known.hosts)]
+def _nearest(host: str, known: _Known, namespace: str) -> str:
+    """``reviews.default`` and ``reviews.default.svc`` are names to DNS, but not to Istio's rules."""
+    whole = f"{host.removesuffix('.').removesuffix('.svc')}.{DOMAIN}"
+    if whole in known.hosts:
+        return f'write it in full: "{whole}"'
+    return did_you_mean(host, [one.removesuffix(f".{namespace}.{DOMAIN}") for one in sorted(known.hosts)])
 
 
 def _rule_host(rule: DestinationRule, known: _Known) -> Iterator[Problem]:
     host = full_host(rule.spec.host, rule.meta.namespace)
-    if not host.startswith("*") and not known.has(host) and not known.has(_in_domain(host)):
-        hint = did_you_mean(rule.spec.host, _short_names(known, rule.meta.namespace))
+    if not host.startswith("*") and not known.has(host):
+        hint = _nearest(rule.spec.host, known, rule.meta.namespace)
         yield Problem(("spec", "host"), f'there is no host "{rule.spec.host}"', hint, code="IST0174")
 
 

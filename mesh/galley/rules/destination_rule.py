@@ -18,6 +18,8 @@ from mesh.galley.parse import Path
 from mesh.galley.rules.words import bad, export_to_problems, host_problems, is_subset_name, odd, port_problems, without_effect
 from mesh.galley.schema import Problem
 
+_ACTED_ON = {"tcp": ("connectTimeout",), "http": ("maxRequestsPerConnection", "idleTimeout")}
+
 
 def destination_rule_problems(spec: DestinationRuleSpec) -> Iterator[Problem]:
     yield from host_problems(spec.host, ("spec", "host"))
@@ -105,10 +107,12 @@ def _connection_pool(pool: ConnectionPool, path: Path) -> Iterator[Problem]:
     if pool.http is None and pool.tcp is None:
         yield bad(path, "a connection pool must have http or tcp", key=True)
     for field, settings in (("tcp", pool.tcp), ("http", pool.http)):
-        given = settings.model_dump(by_alias=True, exclude_none=True) if settings is not None else {}
+        given = settings.model_dump(by_alias=True, exclude_unset=True) if settings is not None else {}
         for name, value in given.items():
             if isinstance(value, int) and value < 0:
                 yield bad((*path, field, name), f"it cannot be negative, {value}")
+        for name in [name for name in given if name not in _ACTED_ON[field]]:
+            yield without_effect((*path, field, name), "not supported yet")
     if pool.http is not None and pool.http.h2_upgrade_policy == "UPGRADE" and pool.http.use_client_protocol:
         yield bad((*path, "http", "useClientProtocol"), "it cannot be true while h2UpgradePolicy is UPGRADE", key=True)
 

@@ -206,6 +206,8 @@ def _delay(delay: Delay, path: Path) -> Iterator[Problem]:
         yield bad((*path, "exponentialDelay"), "not supported, as in Istio", "use fixedDelay", key=True)
     elif delay.fixed_delay is None:
         yield bad(path, "a delay must have a fixedDelay", key=True)
+    elif delay.percentage is None and delay.percent is None:
+        yield odd(path, "without a percentage no request is delayed", "percentage: {value: 100}", key=True)
 
 
 def _abort(abort: Abort, path: Path) -> Iterator[Problem]:
@@ -218,6 +220,8 @@ def _abort(abort: Abort, path: Path) -> Iterator[Problem]:
             yield bad((*path, field), "not supported yet", "use httpStatus", key=True)
     if status is None and abort.grpc_status is None and abort.http2_error is None:
         yield bad(path, "an abort must have an httpStatus", key=True)
+    elif abort.percentage is None:
+        yield odd(path, "without a percentage no request is aborted", "percentage: {value: 100}", key=True)
 
 
 def _retries(retries: HTTPRetry, path: Path) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mesh.galley.metadata import label_problems
 from mesh.galley.models.service_entry import ServiceEntrySpec, WorkloadEntry
 from mesh.galley.parse import Path
-from mesh.galley.rules.words import bad, export_to_problems, host_problems, port_problems, without_effect
+from mesh.galley.rules.words import bad, export_to_problems, host_problems, port_problems
 from mesh.galley.schema import Problem
 
 PROTOCOLS = ("HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS", "MYSQL", "REDIS", "UDP", "HBONE", "DOUBLE-HBONE")
@@ -77,7 +77,6 @@ def _selector(spec: ServiceEntrySpec) -> Iterator[Problem]:
     for key in starred:
         yield bad((*path, "labels", key), "wildcard is not supported in selector")
     yield from label_problems({key: value for key, value in selector.labels.items() if key not in starred}, (*path, "labels"))
-    yield without_effect(path, "not supported yet: it selects no workload")
 
 
 def _endpoints(spec: ServiceEntrySpec) -> Iterator[Problem]:

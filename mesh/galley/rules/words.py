@@ -70,6 +70,9 @@ def regex_problems(pattern: str, path: Path) -> Iterator[Problem]:
     if not pattern:
         yield bad(path, "a regular expression cannot be empty")
         return
+    if len(pattern) > 1024:
+        yield bad(path, f"a regular expression has at most 1024 characters, not {len(pattern)}")
+        return
     options = re2.Options()
     options.log_errors = False
     try:
@@ -99,5 +102,7 @@ def export_to_problems(export_to: tuple[str, ...], path: Path) -> Iterator[Probl
             yield bad((*path, index), f'"{target}" is not a namespace', 'a namespace, "." (this one), "*" (all) or "~" (none)')
         if target in export_to[:index]:
             yield bad((*path, index), f'duplicate entry "{target}"')
+    if set(export_to) - {"*"}:
+        yield without_effect(path, "not supported yet: it is seen everywhere")
     if "*" in export_to and len(export_to) > 1:
         yield bad(path, '"*" cannot stand beside others')

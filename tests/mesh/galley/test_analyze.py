@@ -23,7 +23,7 @@ def remarks(service, virtual_service):
     return on
 
 
-@pytest.mark.parametrize("host", ["reviews", "reviews.default", "reviews.default.svc", "reviews.default.svc.cluster.local"])
+@pytest.mark.parametrize("host", ["reviews", "reviews.default.svc.cluster.local"])
 def test_a_host_and_subset_that_are_there_are_no_matter(remarks, virtual_service, host: str) -> None:
     assert remarks(virtual_service(f"route:\n- destination: {{host: {host}, subset: v1}}\nmirror: {{host: {host}}}")) == []
 
@@ -31,6 +31,12 @@ def test_a_host_and_subset_that_are_there_are_no_matter(remarks, virtual_service
 def test_an_unknown_host_is_told_with_the_nearest(remarks, virtual_service) -> None:
     (found,) = remarks(virtual_service("route:\n- destination: {host: review}"))
     assert found == ("IST0101", 9, 'there is no host "review"', 'did you mean "reviews"?')
+
+
+@pytest.mark.parametrize("host", ["reviews.default", "reviews.default.svc"])
+def test_a_half_written_host_is_unknown_as_in_istio(remarks, virtual_service, host: str) -> None:
+    (found,) = remarks(virtual_service(f"route:\n- destination: {{host: {host}}}"))
+    assert found == ("IST0101", 9, f'there is no host "{host}"', 'write it in full: "reviews.default.svc.cluster.local"')
 
 
 def test_an_unknown_subset_is_told_with_the_nearest(remarks, virtual_service) -> None:

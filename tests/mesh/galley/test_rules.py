@@ -53,6 +53,7 @@ def found_in(text: str) -> list[tuple[str, str, str]]:
         ("delegate: {name: a}", "spec.http[0].delegate", "not supported yet"),
         ("match: [{uri: {prefix: ''}}]\n" + DEST, "spec.http[0].match[0].uri.prefix", "cannot be empty"),
         ("match: [{uri: {}}]\n" + DEST, "spec.http[0].match[0].uri", "one of exact, prefix, regex"),
+        (f"match: [{{uri: {{regex: {'a' * 1025}}}}}]\n" + DEST, "spec.http[0].match[0].uri.regex", "at most 1024"),
         ("match: [{uri: {regex: '(?=a)'}}]\n" + DEST, "spec.http[0].match[0].uri.regex", "not a regular expression of RE2"),
         ("match: [{headers: {'a b': {}}}]\n" + DEST, "spec.http[0].match[0].headers.a b", "not a header name"),
         ("match: [{headers: {'@request.auth.claims.x': {}}}]\n" + DEST, "spec.http[0].match[0].headers", "JWT"),
@@ -103,6 +104,8 @@ def test_a_route_that_can_be_is_taken_without_remark(virtual_service, route: str
         ("match: [{uri: {regex: /a}, ignoreUriCase: true}]\n" + DEST, "IST0133", "no effect on a regular expression"),
         (DEST + "fault: {delay: {percent: 5, fixedDelay: 1s}}", "IST0002", "percent is deprecated"),
         (DEST + "retries: {attempts: 1, retryRemoteLocalities: true}", "SEA0001", "localities"),
+        (DEST + "fault: {delay: {fixedDelay: 1s}}", "IST0133", "no request is delayed"),
+        (DEST + "fault: {abort: {httpStatus: 500}}", "IST0133", "no request is aborted"),
         (f"directResponse: {{status: 200, body: {{string: {'x' * 110_000}}}}}", "IST0133", "large bodies"),
     ],
 )
@@ -192,6 +195,8 @@ def rule(spec: str) -> str:
         ("trafficPolicy: {tunnel: {targetHost: a, targetPort: 1}}", "SEA0001", "tunnel"),
         ("workloadSelector: {matchLabels: {a: b}}", "SEA0001", "not supported yet"),
         ("exportTo: ['*', a]", "IST0106", "cannot stand beside"),
+        ("exportTo: [.]", "SEA0001", "seen everywhere"),
+        ("trafficPolicy: {connectionPool: {tcp: {maxConnections: 1}}}", "SEA0001", "maxConnections: not supported yet"),
         ("exportTo: [a, a]", "IST0106", "duplicate entry"),
         ("trafficPolicy: {connectionPool: {http: {h2UpgradePolicy: UPGRADE, useClientProtocol: true}}}", "IST0106", "cannot be true"),
     ],
@@ -202,7 +207,7 @@ def test_destination_rules_are_judged(spec: str, code: str, message: str) -> Non
 
 
 def test_an_ordinary_destination_rule_is_taken_without_remark() -> None:
-    pool = "connectionPool: {tcp: {maxConnections: 1, connectTimeout: 30ms, idleTimeout: 0s}, http: {http1MaxPendingRequests: 1}}"
+    pool = "connectionPool: {tcp: {connectTimeout: 30ms}, http: {idleTimeout: 1h, maxRequestsPerConnection: 1}}"
     assert (
         found_in(rule(f"subsets: [{{name: v1, labels: {{version: v1}}}}], trafficPolicy: {{{pool}, loadBalancer: {{simple: RANDOM}}}}"))
         == []
