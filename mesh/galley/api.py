@@ -4,6 +4,7 @@ Istio: istiod's port 8080 (pilot/pkg/xds/debug.go) and the Kubernetes API server
 verb that istioctl had (``x wait --for=distribution``) and dropped.
 """
 
+import asyncio
 import importlib.metadata
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -145,7 +146,8 @@ class _Api:
 
     async def apply(self, request: Request) -> Response:
         asked = await _read(request, _Apply)
-        loaded, found = load_all((one.source, one.text) for one in asked.documents)
+        # in a thread: a megabyte of YAML must not hold up the proxies' streams
+        loaded, found = await asyncio.to_thread(load_all, [(one.source, one.text) for one in asked.documents])
         if not loaded and not found:
             found = [Diagnostic(INVALID, "error", "there is nothing to apply")]
         if any(one.is_error for one in found):

@@ -65,6 +65,7 @@ NOT_YET = {
         "BackendTLSPolicy",
         "ListenerSet",
         "XListenerSet",
+        "XBackend",
         "XBackendTrafficPolicy",
     ),
 }
@@ -75,6 +76,7 @@ WITHOUT_MEANING = {
     "gateway.networking.k8s.io": ("Gateway", "GatewayClass"),
     "": (
         "Namespace",
+        "Node",
         "ServiceAccount",
         "ConfigMap",
         "Secret",

@@ -49,12 +49,27 @@ def load_all(sources: Iterable[tuple[str, str]]) -> tuple[list[Loaded], list[Dia
     found: list[Diagnostic] = []
     for name, text in sources:
         documents, broken = parse(name, text)
-        for document in documents:
+        for document in items(documents):
             one, remarks = read(document)
             loaded += [one] if one else []
             found += remarks
         found += broken
     return loaded, found + list(_twice(loaded))
+
+
+def items(documents: Iterable[Document]) -> Iterator[Document]:
+    """The documents, and in place of Kubernetes' ``kind: List`` (as kubectl get -o yaml writes it) those in it."""
+    for document in documents:
+        inside = document.data.get("items")
+        if document.data.get("kind") != "List" or not isinstance(inside, list):
+            yield document
+            continue
+        parts = [Document(document.source, document.lines, one if isinstance(one, dict) else {}) for one in inside]
+        for ours, theirs in ((document.keys, "keys"), (document.values, "values")):
+            for path, mark in ours.items():
+                if path[:1] == ("items",) and len(path) > 1:
+                    getattr(parts[int(path[1])], theirs)[path[2:]] = mark
+        yield from parts
 
 
 def read(document: Document) -> tuple[Loaded | None, list[Diagnostic]]:
@@ -131,7 +146,7 @@ def keys_of(sources: Iterable[tuple[str, str]]) -> tuple[list[Key], list[Diagnos
     found: list[Diagnostic] = []
     for name, text in sources:
         documents, broken = parse(name, text)
-        for document in documents:
+        for document in items(documents):
             kind, remarks = _kind(document)
             if kind is not None:
                 meta, problems = read_metadata(document.data)

@@ -193,6 +193,15 @@ def test_an_object_that_stands_twice_is_refused(service) -> None:
     assert error[:2] == (13, 9)
 
 
+def test_the_items_of_a_list_are_read_with_their_places(service, virtual_service) -> None:
+    indented = ["\n".join("  " + line for line in text.splitlines()) for text in (service(), virtual_service("routes: []"))]
+    text = "apiVersion: v1\nkind: List\nitems:\n" + "\n".join("-" + one[1:] for one in indented) + "\n- 5\n"
+    loaded, found = load("list.yaml", text)
+    assert [one.key for one in loaded] == [("Service", "default", "reviews")]
+    assert (found[0].line, found[0].column, found[0].message) == (19, 7, 'unknown field "spec.http[0].routes"')
+    assert [(one.line, one.message) for one in found][-2:] == [(20, "apiVersion: Required value"), (20, "kind: Required value")]
+
+
 def test_a_missing_spec_is_refused() -> None:
     assert errors(HEAD) == [(1, 1, "spec: Required value")]
 
