@@ -4,6 +4,7 @@ Istio: pilot-agent proxies Envoy's stream and puts the same messages on it (pkg/
 """
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -11,7 +12,7 @@ from grpc import aio
 
 from mesh.model.node import Node
 from mesh.model.world import Dice
-from mesh.sidecar.xds_client import CHANNEL_OPTIONS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, health_message
+from mesh.sidecar.xds_client import CHANNEL_OPTIONS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, health_message, why
 from mesh.xds import ads
 from mesh.xds.node import node_to_proto
 
@@ -35,8 +36,8 @@ class HealthStream:
             try:
                 await self._stream()
                 pause = FIRST_PAUSE_SECONDS
-            except aio.AioRpcError as error:
-                log.info("control plane %s: %s %s", self._address, error.code().name, error.details())
+            except* aio.AioRpcError as errors:
+                log.info("control plane %s: %s", self._address, why(errors))
             await asyncio.sleep(pause * (0.5 + self._dice()))
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
@@ -50,10 +51,13 @@ class HealthStream:
                 writing.cancel()
 
     async def _write(self, call: Any) -> None:
+        """The present health first, then every change. The event is cleared before the value is read: no change is missed."""
+        self._changed.clear()
         message = health_message(self._health)
         message.node.CopyFrom(node_to_proto(self._node))
-        await call.write(message)
-        while True:
-            self._changed.clear()
-            await self._changed.wait()
-            await call.write(health_message(self._health))
+        with contextlib.suppress(aio.AioRpcError):  # the reader meets the same error, and raises it
+            while True:
+                await call.write(message)
+                await self._changed.wait()
+                self._changed.clear()
+                message = health_message(self._health)

@@ -80,6 +80,8 @@ def _load(options: Options) -> ConfigStore | None:
     """The store with what was applied before and what --config names on top; None, and the errors told, where that is refused."""
     options.state_dir.mkdir(parents=True, exist_ok=True)
     store = ConfigStore(options.state_dir)
+    if store.trouble:
+        log.warning("%s", store.trouble)
     loaded, found = load_all((str(file), file.read_text()) for given in options.config for file in _files(given))
     for diagnostic in found:
         sys.stderr.write(render(diagnostic, color=False) + "\n")

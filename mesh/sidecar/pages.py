@@ -71,18 +71,18 @@ class Pages:
     async def _answer(self, reader: asyncio.StreamReader) -> tuple[Page, str]:
         try:
             raw = await reader.readuntil(b"\r\n\r\n")
-            head = self._reader.request(raw[:-4])
+            asked, target, *_ = self._reader.request(raw[:-4])
         except asyncio.LimitOverrunError:
             return Page("request header fields too large\n", 431), "GET"
         except MalformedMessage as error:
             return Page(f"{error.details}\n", error.status), "GET"
-        path, _, query = head.path.partition("?")
-        method = "GET" if head.method == "HEAD" else head.method
+        path, _, query = target.partition("?")
+        method = "GET" if asked == "HEAD" else asked
         handler = self._table.get((method, path.rstrip("/") or "/"))
         if handler is None:
-            return self._missing(path, method), head.method
+            return self._missing(path, method), asked
         result = handler({name: values[-1] for name, values in parse_qs(query, keep_blank_values=True).items()})
-        return (result if isinstance(result, Page) else await result), head.method
+        return (result if isinstance(result, Page) else await result), asked
 
     def _missing(self, path: str, method: str) -> Page:
         allowed = sorted(m for m, p in self._table if p == path)

@@ -5,6 +5,7 @@ the control plane is away the proxy goes on with what it has, and comes back wit
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable
 from typing import Any, Final
@@ -71,8 +72,8 @@ class XdsClient:
             try:
                 if await self._stream():
                     pause = FIRST_PAUSE_SECONDS
-            except aio.AioRpcError as error:
-                log.info("control plane %s: %s %s", self._address, error.code().name, error.details())
+            except* aio.AioRpcError as errors:
+                log.info("control plane %s: %s", self._address, why(errors))
             finally:
                 self.connected = self._greeted = False
             await asyncio.sleep(pause * (0.5 + self._dice()))
@@ -111,8 +112,9 @@ class XdsClient:
             self._outbox.put_nowait(_message(request))
 
     async def _write(self, call: Any) -> None:
-        while True:
-            await call.write(await self._outbox.get())
+        with contextlib.suppress(aio.AioRpcError):  # the reader meets the same error, and raises it
+            while True:
+                await call.write(await self._outbox.get())
 
     async def _take(self, response: Any) -> None:
         """Apply, then subscribe to what the new state names, then acknowledge: in that order nothing is seen as finished too early."""
@@ -180,6 +182,14 @@ class XdsClient:
             and self._named_endpoints() <= self._held[EDS].keys()
             and self._named_routes() <= self._held[RDS].keys()
         )
+
+
+def why(errors: ExceptionGroup[aio.AioRpcError]) -> str:
+    """The first status of a stream that broke."""
+    first = errors
+    while isinstance(first, ExceptionGroup):
+        first = first.exceptions[0]
+    return f"{first.code().name} {first.details()}"
 
 
 def health_message(error: str | None) -> Any:

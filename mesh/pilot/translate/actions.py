@@ -136,10 +136,8 @@ def _fault(fault: istio.HTTPFaultInjection) -> Fault:
 
 
 def _share(percentage: istio.Percent | None, percent: int | None) -> float:
-    """All, unless a share is given."""
-    if percentage is not None:
-        return percentage.value
-    return float(percent) if percent else 100.0
+    """None, unless a share is given: a fault without one does nothing, in Istio as here."""
+    return percentage.value if percentage is not None else float(percent or 0)
 
 
 def _cors(cors: istio.CorsPolicy) -> CorsPolicy:
