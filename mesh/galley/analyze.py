@@ -27,15 +27,15 @@ def full_host(host: str, namespace: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Hosts that are there, and the subsets that rules give them."""
+    """Hosts that are there, the subsets that rules give them, and which VirtualServices are for them, oldest first."""
 
     hosts: frozenset[str]
-    subsets: dict[str, frozenset[str]]
+    wildcards: tuple[str, ...]
+    subsets: dict[str, set[str]]
+    claims: dict[str, list[Meta]]
 
     def has(self, host: str) -> bool:
-        if host in self.hosts:
-            return True
-        return any(known.startswith("*") and host.endswith(known[1:]) for known in self.hosts)
+        return host in self.hosts or any(host.endswith(known[1:]) for known in self.wildcards)
 
 
 def analyze(loaded: Iterable[Loaded], config: Config) -> list[Diagnostic]:
@@ -45,7 +45,7 @@ def analyze(loaded: Iterable[Loaded], config: Config) -> list[Diagnostic]:
     for one in loaded:
         match one.resource:
             case VirtualService():
-                problems = [*_routes(one.resource, known), *_conflicts(one.resource, config)]
+                problems = [*_routes(one.resource, known), *_conflicts(one.resource, known)]
             case DestinationRule():
                 problems = list(_rule_host(one.resource, known))
             case _:
@@ -58,11 +58,14 @@ def _known(config: Config) -> _Known:
     hosts = {f"{service.meta.name}.{service.meta.namespace}.{DOMAIN}" for service in config.services}
     for entry in config.service_entries:
         hosts.update(full_host(host, entry.meta.namespace) for host in entry.spec.hosts)
-    subsets: dict[str, frozenset[str]] = {}
+    subsets: dict[str, set[str]] = {}
     for rule in config.destination_rules:
-        host = full_host(rule.spec.host, rule.meta.namespace)
-        subsets[host] = subsets.get(host, frozenset()) | {subset.name for subset in rule.spec.subsets}
-    return _Known(frozenset(hosts), subsets)
+        subsets.setdefault(full_host(rule.spec.host, rule.meta.namespace), set()).update(subset.name for subset in rule.spec.subsets)
+    claims: dict[str, list[Meta]] = {}
+    for service in config.virtual_services:
+        for host in service.spec.hosts if service.spec.in_mesh else ():
+            claims.setdefault(full_host(host, service.meta.namespace), []).append(service.meta)
+    return _Known(frozenset(hosts), tuple(host for host in hosts if host.startswith("*")), subsets, claims)
 
 
 def _routes(service: VirtualService, known: _Known) -> Iterator[Problem]:
@@ -86,7 +89,7 @@ def _reference(destination: Destination, path: Path, meta: Meta, known: _Known) 
         hint = _nearest(destination.host, known, meta.namespace)
         yield Problem((*path, "host"), f'there is no host "{destination.host}"', hint, code=diagnostics.REFERENCE)
         return
-    subsets = known.subsets.get(host, frozenset())
+    subsets = known.subsets.get(host, set())
     if destination.subset and destination.subset not in subsets:
         hint = did_you_mean(destination.subset, subsets) or "a DestinationRule gives a host its subsets"
         message = f'the host "{destination.host}" has no subset "{destination.subset}"'
@@ -108,16 +111,12 @@ def _rule_host(rule: DestinationRule, known: _Known) -> Iterator[Problem]:
         yield Problem(("spec", "host"), f'there is no host "{rule.spec.host}"', hint, code="IST0174")
 
 
-def _conflicts(service: VirtualService, config: Config) -> Iterator[Problem]:
+def _conflicts(service: VirtualService, known: _Known) -> Iterator[Problem]:
     """Two VirtualServices for one host of the mesh: the older is followed, the other is not."""
-    if not service.spec.in_mesh:
-        return
-    own = {full_host(host, service.meta.namespace): index for index, host in enumerate(service.spec.hosts)}
-    for other in config.virtual_services:
-        if (other.meta.namespace, other.meta.name) == (service.meta.namespace, service.meta.name) or not other.spec.in_mesh:
-            continue
-        for host in other.spec.hosts:
-            index = own.get(full_host(host, other.meta.namespace))
-            if index is not None:
-                message = f'VirtualService {other.meta.namespace}/{other.meta.name} is for the host "{host}" too'
-                yield Problem(("spec", "hosts", index), message, "the older one is followed", code="IST0109")
+    own = (service.meta.namespace, service.meta.name)
+    for index, host in enumerate(service.spec.hosts if service.spec.in_mesh else ()):
+        claims = [meta for meta in known.claims[full_host(host, own[0])] if (meta.namespace, meta.name) != own]
+        if claims:
+            other = f"{claims[0].namespace}/{claims[0].name}"
+            message = f'VirtualService {other} is for the host "{host}" too'
+            yield Problem(("spec", "hosts", index), message, "the older one is followed", code="IST0109")
