@@ -44,42 +44,36 @@ class BodyTooLarge(Exception):
 
 
 class Body:
-    """``complete``: the last byte is here. ``failed``: why it never will be. ``received_bytes`` counts what the source brought."""
+    """``complete``: the last byte is here. ``failed``: why it never will be. ``received_bytes`` counts what the source brought.
 
-    __slots__ = (
-        "_buffered_bytes",
-        "_chunks",
-        "_paused",
-        "_retain_bytes",
-        "_sink",
-        "_source",
-        "_watchers",
-        "complete",
-        "failed",
-        "overflowed",
-        "received_bytes",
-    )
+    The defaults stand on the class: a body pays only for what happens to it.
+    """
+
+    _source: Source | None = None
+    _sink: Sink | None = None
+    _buffered_bytes = 0
+    _retain_bytes = 0
+    _paused = False
+    _watchers: list[Callable[[], None]] | None = None
+    complete = False
+    failed = ""
+    overflowed = False
+    received_bytes = 0
 
     def __init__(self, source: Source | None = None) -> None:
-        self._source = source
-        self._sink: Sink | None = None
         self._chunks: list[bytes] = []
-        self._buffered_bytes = 0
-        self._retain_bytes = 0
-        self._paused = False
-        self._watchers: list[Callable[[], None]] | None = None
-        self.complete = False
-        self.failed = ""
-        self.overflowed = False
-        self.received_bytes = 0
+        if source is not None:
+            self._source = source
 
     @classmethod
     def of(cls, data: bytes) -> "Body":
         """A body that is all here."""
-        body = cls()
+        body = cls.__new__(cls)
         if data:
-            body._chunks.append(data)
+            body._chunks = [data]
             body._buffered_bytes = body.received_bytes = len(data)
+        else:
+            body._chunks = []
         body.complete = True
         return body
 

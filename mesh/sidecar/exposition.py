@@ -31,11 +31,12 @@ def _of(series: Series, name: str) -> Histogram:
 
 def _histogram(name: str, labels: str, histogram: Histogram) -> Iterator[str]:
     count = 0
-    for bound, found in zip((*BUCKETS, float("inf")), histogram.counts, strict=True):
+    counts, total = histogram.read()
+    for bound, found in zip((*BUCKETS, float("inf")), counts, strict=True):
         count += found
         shown = "+Inf" if bound == float("inf") else f"{bound:g}" if bound < 1e6 else f"{bound:.0f}"
         yield f'{name}_bucket{{{labels},le="{shown}"}} {count}\n'
-    yield f"{name}_sum{{{labels}}} {histogram.total:.15g}\n{name}_count{{{labels}}} {count}\n"
+    yield f"{name}_sum{{{labels}}} {total}\n{name}_count{{{labels}}} {count}\n"
 
 
 def envoy(stats: Mapping[str, int]) -> Iterator[str]:

@@ -83,21 +83,13 @@ class Reset(enum.Enum):
 class Request:
     """One request on its way up. ``path`` holds the query string; ``authority`` is the Host header's value."""
 
-    __slots__ = (
-        "authority",
-        "body",
-        "cluster",
-        "headers",
-        "host_selection_attempts",
-        "method",
-        "original_dst",
-        "path",
-        "route",
-        "scheme",
-        "stream",
-        "upgrade",
-        "virtual_host",
-    )
+    scheme = "http"
+    upgrade = ""  # "websocket" …: the client asks to leave HTTP, and this listener allows it
+    original_dst: tuple[str, int] | None = None
+    host_selection_attempts = 1
+    route: Route | None = None  # these three: set by the router filter
+    virtual_host: VirtualHost | None = None
+    cluster = ""
 
     def __init__(
         self,
@@ -112,21 +104,19 @@ class Request:
         self.method = method
         self.path = path
         self.authority = authority
-        self.scheme = scheme
+        if scheme != "http":
+            self.scheme = scheme
         self.headers = Headers() if headers is None else headers
         self.body = body
         self.stream = StreamInfo() if stream is None else stream
-        self.upgrade = ""  # "websocket" …: the client asks to leave HTTP, and this listener allows it
-        self.original_dst: tuple[str, int] | None = None
-        self.host_selection_attempts = 1
-        self.route: Route | None = None  # these three: set by the router filter
-        self.virtual_host: VirtualHost | None = None
-        self.cluster = ""
 
     @classmethod
     def of(cls, method: str, path: str, authority: str, fields: dict[str, Field], stream: StreamInfo) -> "Request":
         """A request without a body, around a dict of ready fields."""
-        return cls(method, path, authority, Headers.of(fields), EMPTY, stream)
+        request = cls.__new__(cls)
+        request.method, request.path, request.authority = method, path, authority
+        request.headers, request.body, request.stream = Headers.of(fields), EMPTY, stream
+        return request
 
     def copy(self, body: Body = EMPTY) -> "Request":
         """The same request with headers and stream info of its own."""

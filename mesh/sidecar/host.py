@@ -82,7 +82,9 @@ class Host:
             return ConnectFailure(Reset.CONNECTION_TIMEOUT, "")
         except OSError as error:
             self.stats.cx_connect_fail += 1
-            return ConnectFailure(Reset.CONNECTION_FAILURE, os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or "")
+            return ConnectFailure(
+                Reset.CONNECTION_FAILURE, os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or ""
+            )
         return connection
 
     def opened(self, connection: UpstreamConnection) -> None:

@@ -6,7 +6,6 @@ that nobody asked for, a body cut short, an answer before the request was sent â
 
 import asyncio
 import select
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
 from mesh.sidecar.body import EMPTY, Body
@@ -122,19 +121,13 @@ class UpstreamConnection(asyncio.Protocol):
     # --- the answer
 
     def data_received(self, data: bytes) -> None:
-        if self._body is not None:
-            self._guarded(self._read_body, data)
-            return
-        if self._request is None:  # nobody asked: whatever this is, no later request must take it for its answer
-            self.abort()
-            return
-        if self._buffer:
-            data = self._buffer + data
-        self._guarded(self._read_head, data)
-
-    def _guarded(self, read: Callable[[bytes], None], data: bytes) -> None:
         try:
-            read(data)
+            if self._body is not None:
+                self._read_body(data)
+            elif self._request is None:  # nobody asked: whatever this is, no later request must take it for its answer
+                self.abort()
+            else:
+                self._read_head(self._buffer + data if self._buffer else data)
         except MalformedMessage:
             self._fail(Reset.PROTOCOL_ERROR)
 
@@ -149,26 +142,27 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             head = self._reader.response(data[:end], self._request.method)
             data = data[end + 4 :]
-            if head.status >= 200 or head.status == 101:
+            if head[0] >= 200 or head[0] == 101:
                 break
             self._interim += 1
             if self._interim > MAX_INTERIM_RESPONSES:
                 raise MalformedMessage("http1.too_many_interim_responses", 502)
         self._buffer = b""
-        if head.status == 101:
+        if head[0] == 101:
             self._start_tunnel(head, data)
         else:
             self._start_response(head, data)
 
     def _start_response(self, head: ResponseHead, data: bytes) -> None:
-        length = head.length
+        status, _, fields, length, close = head
         if length >= 0 and len(data) >= length:
-            self._reusable = not head.close and len(data) == length and self._sending is None
+            self._reusable = not close and len(data) == length and self._sending is None
             body = Body.of(data[:length]) if length else EMPTY
-            self._answered(Response(head.status, Headers.of(head.fields), body))
+            self._let_go()  # first: who waits for the answer may need a connection at once
+            self._signal.set(Response(status, Headers.of(fields), body))
             return
         self._body = body = Body(self)
-        self._reusable = not head.close
+        self._reusable = not close
         self._remaining = length
         self._chunks = ChunkedReader() if length == CHUNKED else None
         if data:
@@ -177,7 +171,7 @@ class UpstreamConnection(asyncio.Protocol):
             except MalformedMessage:
                 self._body = None  # nobody has seen the head yet
                 raise
-        self._signal.set(Response(head.status, Headers.of(head.fields), body))
+        self._signal.set(Response(status, Headers.of(fields), body))
 
     def _start_tunnel(self, head: ResponseHead, data: bytes) -> None:
         if self._request is None or not self._request.upgrade:
@@ -187,7 +181,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._chunks = None
         if data:
             body.feed(data)
-        self._signal.set(Response(101, Headers.of(head.fields), body))
+        self._signal.set(Response(101, Headers.of(head[2]), body))
 
     def _read_body(self, data: bytes) -> None:
         body = self._body
@@ -209,11 +203,6 @@ class UpstreamConnection(asyncio.Protocol):
             self._reusable = self._reusable and not excess and self._sending is None
             self._let_go()
             body.finish()
-
-    def _answered(self, response: Response) -> None:
-        """The whole answer is here: first give the connection back, then tell who waits (it may need a connection at once)."""
-        self._let_go()
-        self._signal.set(response)
 
     def _let_go(self) -> None:
         self._request = None

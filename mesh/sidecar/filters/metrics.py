@@ -7,7 +7,7 @@ was chosen (outbound). Who sends what as peer metadata is up to the peer, so the
 import base64
 import json
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from mesh.model.cluster import Cluster
@@ -18,6 +18,7 @@ from mesh.sidecar.filter import Observer, Request, Response, StreamInfo, flag_te
 BUCKETS: Final = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1e3, 2.5e3, 5e3, 1e4, 3e4, 6e4, 3e5, 6e5, 1.8e6, 3.6e6)  # Envoy's
 MAX_SERIES: Final = 8192
 MAX_REMEMBERED: Final = 4096
+MAX_SEEN: Final = 512
 
 PEER: Final = ("workload", "workload_namespace", "principal", "app", "version", "cluster", "canonical_service", "canonical_revision")
 _PEER_KEYS: Final = {"workload": ("workload", "name"), "workload_namespace": ("workload_namespace", "namespace")}
@@ -26,11 +27,34 @@ Labels = tuple[tuple[str, str], ...]
 
 
 class Histogram:
-    __slots__ = ("counts", "total")
+    """``seen`` counts single values; they are sorted into ``counts`` when somebody asks, or when they have become many."""
+
+    __slots__ = ("_counts", "_total", "seen")
 
     def __init__(self) -> None:
-        self.counts = [0] * (len(BUCKETS) + 1)
-        self.total = 0.0
+        self.seen: dict[int, int] = {}
+        self._counts = [0] * (len(BUCKETS) + 1)
+        self._total = 0
+
+    def record(self, value: int) -> None:
+        seen = self.seen
+        if value in seen:
+            seen[value] += 1
+            return
+        if len(seen) >= MAX_SEEN:
+            self._sort()
+        seen[value] = 1
+
+    def _sort(self) -> None:
+        for value, count in self.seen.items():
+            self._counts[bisect_left(BUCKETS, value)] += count
+            self._total += value * count
+        self.seen.clear()
+
+    def read(self) -> tuple[Sequence[int], int]:
+        """Counts by bucket, one more than there are bounds, and the sum of all values."""
+        self._sort()
+        return self._counts, self._total
 
 
 class Series:
@@ -45,18 +69,9 @@ class Series:
 
     def record(self, stream: StreamInfo) -> None:
         self.requests += 1
-        milliseconds = int((stream.end_seconds - stream.start_seconds) * 1000)
-        histogram = self.durations
-        histogram.counts[bisect_left(BUCKETS, milliseconds)] += 1
-        histogram.total += milliseconds
-        histogram = self.request_bytes
-        received = stream.bytes_received
-        histogram.counts[bisect_left(BUCKETS, received) if received else 0] += 1
-        histogram.total += received
-        histogram = self.response_bytes
-        sent = stream.bytes_sent
-        histogram.counts[bisect_left(BUCKETS, sent) if sent else 0] += 1
-        histogram.total += sent
+        self.durations.record(int((stream.end_seconds - stream.start_seconds) * 1000))
+        self.request_bytes.record(stream.bytes_received)
+        self.response_bytes.record(stream.bytes_sent)
 
 
 _Key = tuple[int, int, str, str, str, str]

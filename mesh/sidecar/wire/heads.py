@@ -3,8 +3,8 @@
 Envoy: source/common/http/http1/codec_impl.cc over its parser; stricter here than there: no bare LF, no folded lines, no whitespace
 around names, one Host, one Content-Length, no Content-Length beside Transfer-Encoding.
 
-Lines come again and again, so what a line means is remembered by its bytes; a line that was seen before costs one look-up. The memory
-is bounded, and lines that never repeat (a request id) or hold secrets are not remembered.
+Lines come again and again, so what a line means is remembered by its bytes; a line that was seen before costs one look-up. So are
+heads, as a whole. The memory is bounded, and what never repeats (a request id) or holds secrets is not remembered.
 """
 
 import re
@@ -43,14 +43,8 @@ class RequestHead(NamedTuple):
     special: bool
 
 
-class ResponseHead(NamedTuple):
-    """``length``: bytes of the body, CHUNKED or UNTIL_CLOSE. ``close``: the connection cannot be used again."""
-
-    status: int
-    minor: int
-    fields: dict[str, Field]
-    length: int
-    close: bool
+ResponseHead = tuple[int, int, dict[str, Field], int, bool]
+"""Status, minor version, fields; bytes of the body, CHUNKED or UNTIL_CLOSE; whether the connection cannot be used again."""
 
 
 HOP_BY_HOP: Final = frozenset({"connection", "keep-alive", "proxy-connection", "te", "upgrade", "http2-settings", "trailer"})
@@ -95,16 +89,13 @@ _FORGETTABLE: Final = frozenset(
         "x-b3-traceid",
         "x-b3-spanid",
         "x-b3-parentspanid",
-        "date",
         "etag",
-        "x-envoy-upstream-service-time",
     }
 )
 _REMEMBERED_LINES: Final = 1024
 _REMEMBERED_LINE_BYTES: Final = 1024
 
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_FORBIDDEN_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/(\d\.\d)")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?")
@@ -138,9 +129,21 @@ class HeadReader:
         self._request_fields: dict[bytes, tuple[str, Field]] = {}
         self._status_lines: dict[bytes, tuple[int, int]] = {}
         self._response_fields: dict[bytes, tuple[str, Field]] = {}
+        self._request_heads: dict[bytes, RequestHead] = {}
+        self._response_heads: dict[tuple[bytes, bool], ResponseHead] = {}
 
     def request(self, head: bytes, max_count: int = 100) -> RequestHead:
-        """``head``: all up to, but not with, the empty line. Raises MalformedMessage."""
+        """``head``: all up to, but not with, the empty line. Raises MalformedMessage. The fields are the caller's to change."""
+        known = self._request_heads.get(head)
+        if known is not None and len(known[4]) < max_count:
+            method, path, authority, minor, fields, length, special = known
+            return tuple.__new__(RequestHead, (method, path, authority, minor, fields.copy(), length, special))
+        read = self._read_request(head, max_count)
+        if _FORGETTABLE.isdisjoint(read[4]):
+            self._remember(self._request_heads, head, read._replace(fields=read.fields.copy()))
+        return read
+
+    def _read_request(self, head: bytes, max_count: int) -> RequestHead:
         lines = head.split(b"\r\n")
         start = self._request_lines.get(lines[0])
         if start is None:
@@ -164,7 +167,20 @@ class HeadReader:
         return RequestHead(method, path, authority, minor, fields, length, not SPECIAL.isdisjoint(fields))
 
     def response(self, head: bytes, method: str, max_count: int = 1000) -> ResponseHead:
-        """The answer to a request of that method. Raises MalformedMessage."""
+        """The answer to a request of that method. Raises MalformedMessage. The fields are the caller's to change."""
+        key = head, method == "HEAD"
+        known = self._response_heads.get(key)
+        if known is not None:
+            status, minor, fields, length, close = known
+            return status, minor, fields.copy(), length, close
+        read = self._read_response(head, method, max_count)
+        if _FORGETTABLE.isdisjoint(read[2]) and len(head) <= _REMEMBERED_LINE_BYTES:
+            if len(self._response_heads) >= _REMEMBERED_LINES:
+                self._response_heads.clear()
+            self._response_heads[key] = (read[0], read[1], read[2].copy(), read[3], read[4])
+        return read
+
+    def _read_response(self, head: bytes, method: str, max_count: int) -> ResponseHead:
         lines = head.split(b"\r\n")
         start = self._status_lines.get(lines[0])
         if start is None:
@@ -187,7 +203,7 @@ class HeadReader:
             if status < 200 or status == 204:
                 fields.pop("content-length", None)
             length = 0
-        return ResponseHead(status, minor, fields, length, close or length == UNTIL_CLOSE)
+        return status, minor, fields, length, close or length == UNTIL_CLOSE
 
     def _fields(
         self, lines: list[bytes], known: dict[bytes, tuple[str, Field]], check: Callable[[str, str], None], max_count: int
@@ -207,10 +223,10 @@ class HeadReader:
         return fields
 
     def _read_field(self, line: bytes, known: dict[bytes, tuple[str, Field]], check: Callable[[str, str], None]) -> tuple[str, Field]:
-        raw_name, colon, raw_value = line.partition(b":")
-        if not colon or not _TOKEN.fullmatch(raw_name) or _FORBIDDEN_IN_VALUE.search(raw_value):
+        match = _FIELD.fullmatch(line)
+        if match is None:
             raise MalformedMessage("http1.codec_error")
-        raw_name, raw_value = raw_name.lower(), raw_value.strip(b" \t")
+        raw_name, raw_value = match[1].lower(), match[2].rstrip(b" \t")
         name, value = raw_name.decode("ascii"), raw_value.decode("utf-8", "surrogateescape")
         check(name, value)
         entry = (name, (value, b"%b: %b\r\n" % (raw_name, raw_value)))
