@@ -23,6 +23,16 @@ APP_OFFSET, EGRESS_OFFSET = 10000, 20000
 DRAIN_SECONDS = 5
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 OUR_MODULES = "services."
+IMPORTED_LATE = (  # by FastAPI and uvicorn when a server starts: imported once here, not in every child
+    "uvloop",
+    "h11",
+    "encodings.idna",
+    "concurrent.futures.thread",
+    "pydantic.v1",
+    "uvicorn.loops.uvloop",
+    "uvicorn.lifespan.on",
+    "uvicorn.protocols.websockets.auto",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +80,8 @@ def make_plan(topology: Topology, name: str, dataplane: str, folder: Path, addre
         apps.append(_app(workload, ports, name, folder, topology.directory))
         agents.append(_agent(workload, ports, layout.xds, dataplane, envoy, folder))
         places.append(_place(workload, ports))
-    preload = tuple(dict.fromkeys(w.program.module for w in workloads if w.program.module.startswith(OUR_MODULES)))
+    ours = tuple(dict.fromkeys(w.program.module for w in workloads if w.program.module.startswith(OUR_MODULES)))
+    preload = (*ours, *IMPORTED_LATE) if ours else ()
     control = _control(addresses.control, xds, http, folder)
     return Plan(replace(layout, places=tuple(places)), control, tuple(apps), tuple(agents), preload)
 

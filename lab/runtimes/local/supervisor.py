@@ -213,6 +213,8 @@ class Supervisor:
         for name in modules:
             try:
                 importlib.import_module(name)
+            except ImportError:
+                continue
             except Exception:
                 traceback.print_exc()
         gc.collect()
