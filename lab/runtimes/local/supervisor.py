@@ -6,8 +6,6 @@ same time as anything else. A child that ends by itself stays ended: a lab shows
 
 import argparse
 import gc
-import importlib
-import importlib.util
 import json
 import os
 import selectors
@@ -23,7 +21,7 @@ from typing import Any
 
 from lab.journal import Journal
 from lab.runtimes.local import control, processes
-from lab.runtimes.local.children import ChildSpec, become
+from lab.runtimes.local.children import ChildSpec, become, imported
 
 GRACE_SECONDS = 1.5
 
@@ -212,7 +210,7 @@ class Supervisor:
         """Import now what the next children will import; a module that is not there or is broken is theirs to complain about."""
         for name in modules:
             try:
-                importlib.import_module(name)
+                imported(name)
             except ImportError:
                 continue
             except Exception:
