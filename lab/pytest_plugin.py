@@ -2,7 +2,8 @@
 
 Options: ``--mesh-runtime``, ``--mesh-dataplane``, ``--mesh-lab`` (use a lab that is already up), ``--mesh-keep`` (leave the lab up),
 ``--mesh-report FILE`` (one self-contained HTML file), ``--mesh-steps`` (tell each step). A lab is brought up once per
-session (and per xdist worker) and topology; configuration is reset before each test. Nothing heavy is imported until a test asks for a mesh.
+session (and per xdist worker) and topology; configuration is reset before each test. Nothing heavy is imported until a test asks for
+a mesh.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pytest
 
 if TYPE_CHECKING:
     from lab.lab import Lab
-    from lab.story import Step
+    from lab.story import Step, Story
     from lab.trial import Trial
 
 STORY = pytest.StashKey["Story"]()
@@ -98,7 +99,7 @@ class Labs:
         worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
         name = f"test-{Path(topology).stem}-{os.getpid()}-{worker}"
         options = {"runtime": self._config.getoption("--mesh-runtime"), "dataplane": self._config.getoption("--mesh-dataplane")}
-        lab = Lab.up(topology, name=name, **options)
+        lab = Lab.up(topology, name=name, tied=not self._config.getoption("--mesh-keep"), **options)
         self._ours.append(lab)
         return lab
 
@@ -151,7 +152,7 @@ def _teller(config: pytest.Config) -> Any:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    report: pytest.TestReport = yield  # type: ignore[misc, assignment]
+    report: pytest.TestReport = yield  # type: ignore[assignment]
     story = item.stash.get(STORY, None)
     if story is not None and report.when == "call":
         story.verdict, story.seconds = report.outcome, report.duration
