@@ -1,6 +1,7 @@
 """What the commands print: data to stdout, everything else to stderr; plain text through a pipe, colour and tables on a terminal.
 
-NO_COLOR, FORCE_COLOR and TERM=dumb are honoured (rich does that); JSON and YAML never carry colour. kubectl's words: -o json|yaml|wide|name.
+NO_COLOR, FORCE_COLOR and TERM=dumb are honoured (rich does that); JSON and YAML never carry colour.
+kubectl's words: -o json|yaml|wide|name.
 """
 
 import json
@@ -46,9 +47,26 @@ def say(text: str = "", style: str = "") -> None:
         print(text, file=sys.stderr)  # noqa: T201
 
 
+def complain(text: str) -> None:
+    """An error or a warning: stderr; in colour the first line, the place and the caret stand out."""
+    for line in text.splitlines():
+        say(line, style=_style_of(line))
+
+
+def _style_of(line: str) -> str:
+    if line.startswith("error"):
+        return "bold red"
+    if line.startswith("warning"):
+        return "bold yellow"
+    if line.startswith("  --> "):
+        return "cyan"
+    margin, bar, drawn = line.partition("|")
+    return "red" if bar and not margin.strip() and drawn.strip().startswith("^") else ""
+
+
 def put(text: str) -> None:
     """Data: stdout."""
-    print(text)  # noqa: T201
+    print(text, flush=True)  # noqa: T201
 
 
 def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], output: Output, headers: bool = True) -> None:
@@ -107,7 +125,11 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], headers
     widths = [max((len(line[index]) for line in lines), default=0) for index in range(len(columns))]
     colored = _colored(sys.stdout)
     for number, line in enumerate(lines):
-        put("   ".join(_cell(text, width, colored, heading=headers and number == 0) for text, width in zip(line, widths, strict=True)).rstrip())
+        put(
+            "   ".join(
+                _cell(text, width, colored, heading=headers and number == 0) for text, width in zip(line, widths, strict=True)
+            ).rstrip()
+        )
 
 
 def _cell(text: str, width: int, colored: bool, heading: bool) -> str:

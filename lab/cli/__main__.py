@@ -1,0 +1,5 @@
+"""``python -m lab.cli`` is ``seatrial``."""
+
+from lab.cli import main
+
+main()
