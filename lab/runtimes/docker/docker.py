@@ -1,0 +1,217 @@
+"""The docker runtime: makes images, network and containers of a plan, all at once where it can, and removes them by their labels."""
+
+import functools
+import secrets
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from lab import envoy_binary
+from lab.client import Response
+from lab.journal import Journal
+from lab.runtimes.docker import inside, leftovers, reaper
+from lab.runtimes.docker.containers import AT_ONCE, Containers, PortTaken, at_once, remove_labelled
+from lab.runtimes.docker.engine import connect, explained
+from lab.runtimes.docker.images import Images
+from lab.runtimes.docker.plan import ContainerSpec, Plan, make_plan
+from lab.runtimes.docker.ports import free_port
+from lab.runtimes.docker.wanted import Wanted
+from lab.runtimes.runtime import LabError, Layout, ProcessState, Progress
+from lab.state import LabFolder
+from lab.topology import Topology
+from lab.until import until
+
+ATTEMPTS = 3
+JOURNALED = "docker"
+DATABASE_SECONDS = 30.0
+END_SECONDS = 10.0
+
+
+class DockerRuntime:
+    """One lab on a Docker engine. See ``lab.runtimes.runtime.Runtime``."""
+
+    def __init__(self, folder: LabFolder) -> None:
+        self._folder = folder
+        self._watch: reaper.Watch | None = None
+        self._tied = False
+        self._wanted = Wanted(folder.path)
+
+    @functools.cached_property
+    def _containers(self) -> Containers:
+        """Those of the lab that is up. Raises ``LabError``."""
+        runs = [entry.name for entry in Journal(self._folder.journal).open_entries() if entry.kind == JOURNALED]
+        if not runs:
+            raise LabError(f"lab {self._folder.name} has no containers", how=f"bring it up with: seatrial up --name {self._folder.name}")
+        return Containers(connect(), self._folder.name, runs[0], self._folder.path)
+
+    # --- up ------------------------------------------------------------------------------------------------------
+
+    def up(self, topology: Topology, dataplane: str, services_yaml: str, progress: Progress, tied: bool = False) -> Layout:
+        self._tied = tied
+        client = connect()
+        leftovers.remove(client, self._folder.path)
+        images = self._images(Images(client, progress), topology, dataplane, progress)
+        for attempt in range(ATTEMPTS):
+            plan = make_plan(topology, self._folder.name, dataplane, services_yaml, secrets.token_hex(16), free_port)
+            try:
+                self._begin(Containers(client, self._folder.name, secrets.token_hex(3), self._folder.path))
+                self._start_all(plan, images, progress)
+                return plan.layout
+            except PortTaken:
+                self.down()
+                if attempt == ATTEMPTS - 1:
+                    raise
+        raise AssertionError
+
+    def _images(self, images: Images, topology: Topology, dataplane: str, progress: Progress) -> dict[str, str]:
+        """What the plan's names of images mean here."""
+        mesh = images.mesh()
+        found = {"mesh": mesh, "proxy": mesh}
+        if dataplane == "envoy":
+            found["proxy"] = images.with_envoy(mesh, _linux(envoy_binary.ensure(progress)))
+        for workload in topology.workloads("docker"):
+            if workload.database and "postgres" not in found:
+                found["postgres"] = images.postgres()
+            if workload.program.image:
+                found[workload.program.image] = images.foreign(workload.program.image)
+        return found
+
+    def _begin(self, containers: Containers) -> None:
+        """Written down, and watched over, before anything exists."""
+        Journal(self._folder.journal).intend(JOURNALED, containers.run)
+        self._watch = reaper.Watch(containers.run, self._folder.logs / "reaper.log")
+        self.__dict__["_containers"] = containers
+
+    def _start_all(self, plan: Plan, images: dict[str, str], progress: Progress) -> None:
+        containers = self._containers
+        with explained("cannot create the lab's network", "docker network prune frees the addresses of unused ones"):
+            containers.create_network()
+        proxies = {proxy.joins: proxy for proxy in plan.proxies}
+        progress(f"starting the control plane, {len(plan.apps)} apps and their sidecars")
+
+        def start(spec: ContainerSpec) -> None:
+            containers.create(spec, images[spec.image])
+            containers.start(spec.name)
+
+        def start_workload(app: ContainerSpec, control: "Future[None]") -> None:
+            start(app)
+            control.result()  # whom the sidecar asks for at once
+            proxy = proxies[app.name]
+            containers.create(proxy, images[proxy.image])
+            self._join(proxy.name)
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            control = pool.submit(start, plan.control)
+            begun = [control, *(pool.submit(start, database) for database in plan.databases)]
+            begun += [pool.submit(start_workload, app, control) for app in plan.apps]
+        for future in begun:
+            future.result()
+        for database in plan.databases:
+            self._wait_for_database(database)
+
+    def _join(self, proxy: str) -> None:
+        """Start a sidecar, unless its app has ended in the meantime: that is what is to be told then."""
+        try:
+            self._containers.start(proxy)
+        except LabError:
+            if self._containers.get(f"{proxy.partition('/')[0]}/app").status == "running":
+                raise
+
+    def _wait_for_database(self, spec: ContainerSpec) -> None:
+        container = self._containers.get(spec.name)
+        command = ["pg_isready", "-q", "-h", "127.0.0.1", "-U", spec.environment["POSTGRES_USER"]]
+        try:
+            until(lambda: container.exec_run(command).exit_code == 0, DATABASE_SECONDS, spec.name)
+        except TimeoutError as error:
+            raise LabError(f"{spec.name} does not get ready", where="the end of its log:", why=self.log(spec.name, 20)) from error
+
+    def settled(self) -> None:
+        if self._watch is not None and not self._tied:
+            self._watch.dismiss()
+            self._watch = None
+
+    # --- down ----------------------------------------------------------------------------------------------------
+
+    def down(self) -> None:
+        journal = Journal(self._folder.journal)
+        entries = [entry for entry in journal.open_entries() if entry.kind == JOURNALED]
+        if entries:
+            client = connect()
+            for entry in entries:
+                with explained(f"cannot remove the containers of lab {self._folder.name}"):
+                    remove_labelled(client, {"seatrial.run": entry.name})
+                journal.gone(entry.number)
+        if self._watch is not None:
+            self._watch.dismiss()
+            self._watch = None
+        self.__dict__.pop("_containers", None)
+
+    # --- processes -----------------------------------------------------------------------------------------------
+
+    def processes(self) -> list[ProcessState]:
+        containers = self._containers
+        with explained(f"cannot list the containers of lab {self._folder.name}"):
+            listed = containers.listed()
+        if not listed:
+            how = f"clean up with: seatrial down {self._folder.name}"
+            raise LabError(f"lab {self._folder.name} has lost its containers", why="somebody removed them", how=how)
+        wanted = self._wanted.read()
+        return [inside.state_of(containers.client, one, wanted) for one in listed]
+
+    def start(self, names: Sequence[str]) -> None:
+        """An app takes its network with it when it ends: its sidecar, where one runs, starts again in the new one."""
+        containers = self._containers
+        running = {process.name for process in self.processes() if process.id}
+        first = [name for name in names if not name.endswith("/proxy") and name not in running]
+        self._wanted.forget(names)
+        at_once(containers.start, first)
+        stranded = [proxy for proxy in map(_proxy_of, first) if proxy in running]
+        at_once(lambda proxy: containers.get(proxy).kill(), stranded)
+        at_once(self._ended, stranded)
+        at_once(self._join, {*stranded, *(name for name in names if name.endswith("/proxy") and name not in running)})
+
+    def stop(self, names: Sequence[str], grace_seconds: float) -> None:
+        """Sidecars first: they drain while their network is there."""
+        self._wanted.note(names, "stopped")
+        for proxies in (True, False):
+            group = [name for name in names if name.endswith("/proxy") == proxies]
+            with explained(f"cannot stop {', '.join(group)}"):
+                at_once(lambda name: self._containers.get(name).stop(timeout=round(grace_seconds)), group)
+
+    def kill(self, names: Sequence[str]) -> None:
+        self._wanted.note(names, "killed")
+        running = {process.name for process in self.processes() if process.id}
+        group = [name for name in names if name in running]
+        with explained(f"cannot kill {', '.join(group)}"):
+            at_once(lambda name: self._containers.get(name).kill(), group)
+        at_once(self._ended, group)
+
+    def _ended(self, name: str) -> None:
+        until(lambda: self._containers.get(name).status != "running", END_SECONDS, f"the end of {name}")
+
+    # --- looking in ----------------------------------------------------------------------------------------------
+
+    def log(self, name: str, tail: int | None = None) -> str:
+        return inside.log(self._containers, name, tail)
+
+    def follow(self, name: str, tail: int | None = None) -> Iterator[str]:
+        return inside.follow(self._containers, name, tail)
+
+    def exec(self, workload: str, argv: Sequence[str]) -> int:
+        return inside.execute(self._containers.get(f"{workload}/app"), argv)
+
+    def admin(self, workload: str, path: str, method: str = "GET") -> Response:
+        return inside.admin(self._containers.get(f"{workload}/proxy"), path, method)
+
+
+def _proxy_of(app: str) -> str:
+    return f"{app.partition('/')[0]}/proxy"
+
+
+def _linux(binary: Path) -> Path:
+    with binary.open("rb") as file:
+        if file.read(4) != b"\x7fELF":
+            raise LabError(
+                f"{binary} does not run in a container", how="set SEATRIAL_ENVOY to an Envoy for Linux, or use --dataplane python"
+            )
+    return binary

@@ -1,0 +1,155 @@
+"""The images of a lab, built when their sources change: the tag is a hash of what goes in.
+
+``seatrial-python`` has the packages, ``seatrial`` the project on top of it, ``seatrial-envoy`` an Envoy on top of that,
+``seatrial-postgres`` a database.
+"""
+
+import hashlib
+import io
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+from docker.errors import BuildError, ImageNotFound
+
+from lab.runtimes.docker import base, packages
+from lab.runtimes.docker.engine import explained
+from lab.runtimes.runtime import LabError, Progress
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parents[2]
+DIVIDER = "# --- the project itself\n"
+POSTGRES = "postgres:16-alpine"
+LABEL = "seatrial.image"
+DEFAULT_TAG = "seatrial:latest"
+Content = Mapping[str, bytes | Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Makes sure that an image is there and says how it is called. Raises ``LabError``."""
+
+    client: docker.DockerClient
+    progress: Progress
+
+    def mesh(self) -> str:
+        """Apps, sidecars and the control plane."""
+        first, second = (HERE / "Dockerfile").read_text(encoding="utf-8").split(DIVIDER)
+        python = f"seatrial-python:{_digest({'Dockerfile': first.encode(), 'requirements': packages.wanted(PROJECT).encode()})}"
+        content: dict[str, bytes | Path] = {**_tree(PROJECT, "mesh"), **_tree(PROJECT, "services")}
+        content["Dockerfile"] = f"FROM {python}\n{second}".encode()
+        name = f"seatrial:{_digest(content)}"
+        if not self._has(name):
+            if not self._has(python):
+                self._build_python(python, first)
+            self.progress(f"building the image {name}")
+            self._build(name, content)
+            self.client.images.get(name).tag(DEFAULT_TAG)
+        return name
+
+    def with_envoy(self, mesh: str, binary: Path) -> str:
+        content: dict[str, bytes | Path] = {"Dockerfile": f"FROM {mesh}\nCOPY envoy /usr/local/bin/envoy\n".encode(), "envoy": binary}
+        name = f"seatrial-envoy:{_digest(content)}"
+        if not self._has(name):
+            self.progress(f"building the image {name}")
+            self._build(name, content)
+        return name
+
+    def postgres(self) -> str:
+        """The registry's, else one from Debian's packages."""
+        if self._has(POSTGRES):
+            return POSTGRES
+        content: dict[str, bytes | Path] = {
+            "Dockerfile": HERE / "postgres.Dockerfile",
+            "postgres-start": HERE / "postgres-start",
+        }
+        name = f"seatrial-postgres:{_digest(content)}"
+        if self._has(name):
+            return name
+        if base.pulled(self.client, POSTGRES, self.progress):
+            return POSTGRES
+        found = base.resolve(self.client, self.progress, ("debian:bookworm-slim",))
+        self.progress(f"building the image {name} from Debian's packages (once)")
+        self._build(name, content, {"BASE": found})
+        return name
+
+    def foreign(self, name: str) -> str:
+        """Somebody else's image, pulled where it is not here yet."""
+        if not self._has(name) and not base.pulled(self.client, name, self.progress):
+            how = "build or load it first, or check its name and the registry"
+            raise LabError(f"there is no image {name}", why="it is not on this engine, and no registry has it", how=how)
+        return name
+
+    def _build_python(self, name: str, dockerfile: str) -> None:
+        found = base.resolve(self.client, self.progress)
+        with tempfile.TemporaryDirectory(prefix="seatrial-image-") as folder:
+            site = Path(folder) / "site"
+            packages.install(site, PROJECT, base.python_of(self.client, found), self.progress)
+            content: dict[str, bytes | Path] = {
+                "Dockerfile": dockerfile.encode(),
+                "requirements.lock": b"",
+                "lab/runtimes/docker/requirements.py": HERE / "requirements.py",
+                **_tree(Path(folder), "site"),
+            }
+            self.progress(f"building the image {name} on {found} (once)")
+            self._build(name, content, {"BASE": found})
+
+    def _has(self, name: str) -> bool:
+        with explained(f"cannot look for the image {name}"):
+            try:
+                self.client.images.get(name)
+            except ImageNotFound:
+                return False
+            return True
+
+    def _build(self, name: str, content: Content, arguments: Mapping[str, str] | None = None) -> None:
+        context = _context(content)
+        try:
+            with explained(f"cannot build the image {name}"):
+                self.client.images.build(
+                    fileobj=context,
+                    custom_context=True,
+                    tag=name,
+                    buildargs=dict(arguments or {}),
+                    labels={LABEL: name.partition(":")[0]},
+                    network_mode="host",  # the way out that the machine itself has
+                    rm=True,
+                    forcerm=True,
+                )
+        except BuildError as error:
+            lines = [str(step.get("stream") or step.get("error") or "").rstrip() for step in error.build_log]
+            raise LabError(f"cannot build the image {name}", why="\n".join(list(filter(None, lines))[-15:])) from error
+
+
+def _tree(root: Path, folder: str) -> dict[str, bytes | Path]:
+    files = sorted((root / folder).rglob("*"))
+    return {str(file.relative_to(root)): file for file in files if file.is_file() and "__pycache__" not in file.parts}
+
+
+def _digest(content: Content) -> str:
+    total = hashlib.sha256()
+    for name in sorted(content):
+        source = content[name]
+        total.update(f"{name}\0".encode() + hashlib.sha256(source if isinstance(source, bytes) else source.read_bytes()).digest())
+    return total.hexdigest()[:12]
+
+
+def _context(content: Content) -> io.BufferedRandom:
+    """A tar of it in a temporary file; readable for everybody whatever the umask was here."""
+    file = tempfile.TemporaryFile()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        for name, source in content.items():
+            entry = tarfile.TarInfo(name)
+            if isinstance(source, bytes):
+                entry.size, entry.mode = len(source), 0o644
+                tar.addfile(entry, io.BytesIO(source))
+            else:
+                about = source.stat()
+                entry.size, entry.mtime, entry.mode = about.st_size, int(about.st_mtime), 0o755 if about.st_mode & 0o100 else 0o644
+                with source.open("rb") as opened:
+                    tar.addfile(entry, opened)
+    file.seek(0)
+    return file  # type: ignore[return-value]
