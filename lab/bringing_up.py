@@ -94,20 +94,25 @@ def _remove(folder: LabFolder, runtime: Runtime | None = None) -> None:
 def wait_ready(layout: Layout, runtime: Runtime, timeout_seconds: float) -> None:
     """Until every workload is ready and every proxy in sync. Raises ``LabError`` when a process ends by itself, or the time does."""
     readiness = Readiness(layout)
-    ended: list[ProcessState] = []
+    failures: list[LabError] = []
     missing: list[str] = []
 
     def settled() -> bool:
-        ended[:] = [process for process in runtime.processes() if process.status in ENDED]
-        missing[:] = [] if ended else readiness.missing()
-        return not missing
+        try:
+            ended = [process for process in runtime.processes() if process.status in ENDED]
+        except LabError as lost:
+            failures.append(lost)
+        else:
+            failures.extend(_ended(process, runtime) for process in ended)
+            missing[:] = [] if ended else readiness.missing()
+        return bool(failures) or not missing
 
     try:
         until(settled, timeout_seconds, "the lab")
     except TimeoutError:
         raise _never_ready(readiness, missing, runtime, timeout_seconds) from None
-    if ended:
-        raise _ended(ended[0], runtime)
+    if failures:
+        raise failures[0]
 
 
 def _ended(process: ProcessState, runtime: Runtime) -> LabError:

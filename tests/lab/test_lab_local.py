@@ -348,6 +348,15 @@ def test_an_up_that_is_killed_takes_its_processes_along_and_down_removes_the_res
     assert traces(home, ids) == {}
 
 
+def test_an_up_whose_supervisor_is_killed_says_so_at_once(bringing_up: Callable[[str], "subprocess.Popen[str]"], home: Path) -> None:
+    process = bringing_up("waiting")
+    entries = Journal(home / "labs/one/journal").open_entries()
+    os.kill(next(entry.detail["pid"] for entry in entries if entry.name == "supervisor"), signal.SIGKILL)
+    _, said = process.communicate(timeout=20)
+    assert "lost its supervisor" in said
+    assert traces(home, [entry.name for entry in entries if entry.kind == "lab"]) == {}
+
+
 def test_a_tied_lab_goes_with_the_process_that_holds_it(topology: Callable[..., Path], home: Path) -> None:
     file = topology(listing())
     program = UP.replace("progress=", "tied=True, progress=")

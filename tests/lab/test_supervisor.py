@@ -214,6 +214,12 @@ def test_a_lab_that_was_let_go_stays(harness: Harness) -> None:
     assert harness.ps()["a"]["status"] == "running"
 
 
+def test_a_supervisor_that_nobody_speaks_to_leaves(tmp_path: Path) -> None:
+    program = "from lab.runtimes.local import supervisor as s; s.UNCLAIMED_SECONDS = 0.2; import sys; s.main(sys.argv[1:])"
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, timeout=20)
+    assert os.listdir(tmp_path) == []
+
+
 def test_nothing_of_the_parents_stays_open_in_a_child(harness: Harness) -> None:
     with socket.create_server(("127.0.0.1", 0)):
         harness.start(harness.spec("a"))

@@ -24,6 +24,7 @@ from lab.runtimes.local import control, processes
 from lab.runtimes.local.children import ChildSpec, become, imported
 
 GRACE_SECONDS = 1.5
+UNCLAIMED_SECONDS = 10.0  # whoever started this process and has not said a word by then has died
 
 
 @dataclass(slots=True)
@@ -70,6 +71,7 @@ class Supervisor:
         self._children: dict[str, Child] = {}
         self._askers: list[Asker] = []
         self._leaving = False
+        self._unclaimed_until: float | None = time.monotonic() + UNCLAIMED_SECONDS
         self._wake, wake_up = socket.socketpair()
         self._wake_up = wake_up
         for end in (self._wake, wake_up):
@@ -96,6 +98,7 @@ class Supervisor:
 
     def _seconds_to_deadline(self) -> float | None:
         deadlines = [child.deadline for child in self._children.values() if child.deadline is not None]
+        deadlines += [self._unclaimed_until] if self._unclaimed_until is not None else []
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def _woken(self, wake: socket.socket) -> None:
@@ -110,6 +113,7 @@ class Supervisor:
         with suppress(OSError):
             connection, _ = listener.accept()
             connection.setblocking(False)
+            self._unclaimed_until = None
             self._askers.append(Asker(connection))
             self._selector.register(connection, selectors.EVENT_READ, self._read)
 
@@ -134,7 +138,7 @@ class Supervisor:
         self._selector.unregister(asker.socket)
         asker.socket.close()
         self._askers.remove(asker)
-        if asker.held:  # it came up in this process's hands, and they are gone
+        if asker.held or not (self._children or self._askers):  # it was coming up in this process's hands, and they are gone
             self._shut_down(GRACE_SECONDS)
 
     # --- questions -----------------------------------------------------------------------------------------------
@@ -260,25 +264,20 @@ class Supervisor:
 
     def _enforce_deadlines(self) -> None:
         now = time.monotonic()
+        if self._unclaimed_until is not None and now >= self._unclaimed_until:
+            self._leaving = True
         for child in self._children.values():
             if child.deadline is not None and now >= child.deadline:
                 child.deadline = None
                 self._signal_group(child, signal.SIGKILL)
 
     def _reap(self) -> None:
-        by_pid = {child.pid: child for child in self._children.values() if child.lives}
-        while True:
-            try:
-                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if ended is None:
-                return
-            if ended.si_pid in by_pid:
-                self._signal_group(by_pid[ended.si_pid], signal.SIGKILL)  # what it left behind, while its number is still its own
-            _, status = os.waitpid(ended.si_pid, 0)
-            if ended.si_pid in by_pid:
-                self._ended(by_pid[ended.si_pid], os.waitstatus_to_exitcode(status))
+        for child in self._children.values():
+            if not child.lives or not _has_ended(child.pid):
+                continue
+            self._signal_group(child, signal.SIGKILL)  # what it left behind, while its number is still its own
+            _, status = os.waitpid(child.pid, 0)
+            self._ended(child, os.waitstatus_to_exitcode(status))
 
     def _ended(self, child: Child, exit_status: int) -> None:
         child.lasted = time.monotonic() - child.began
@@ -290,6 +289,13 @@ class Supervisor:
         self._leaving = True
         for child in self._children.values():
             self._ask_to_end(child, "stop", grace_seconds)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether this child is dead; its corpse stays, and keeps its number."""
+    if hasattr(os, "waitid"):
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    return processes.start_of(pid) is None
 
 
 def main(argv: list[str] | None = None) -> None:
