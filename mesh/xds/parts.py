@@ -21,7 +21,7 @@ def duration(seconds: float) -> Any:
 
 
 def seconds(value: Any) -> float:
-    return float(value.seconds) + float(value.nanos) / NANOS
+    return (int(value.seconds) * NANOS + int(value.nanos)) / NANOS  # rounded once: 1.269 stays 1.269
 
 
 def percent(value: float) -> Any:
