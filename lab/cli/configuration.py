@@ -84,7 +84,12 @@ def _told(applied: "Applied", output: Output, dry_run: bool = False) -> None:
 
 def _told_reach(applied: "Applied") -> None:
     proxies = f"{applied.touched} prox{'y' if applied.touched == 1 else 'ies'}"
-    say(f"applied by {proxies} in {applied.seconds * 1000:.0f} ms" if applied.touched else "no proxy is touched by it")
+    if all(resource.get("action") == "unchanged" for resource in applied.resources):
+        say("nothing changed")
+    elif not applied.touched:
+        say("no proxy is touched by it")
+    else:
+        say(f"applied by {proxies} in {applied.seconds * 1000:.0f} ms")
 
 
 def _documents(sources: list[str]) -> "list[Document]":

@@ -1,18 +1,16 @@
 """demo: the whole of it once, from nothing to verdicts and back to nothing. This is what `make demo` runs."""
 
 import os
-import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lab.cli import scenarios
+from lab.cli.exits import INTERRUPTED, terminable
 from lab.cli.lifecycle import Dataplane, DataplaneOption, Runtime, RuntimeOption, told_with_seconds
 from lab.cli.output import Column, Output, complain, put, say, show
 
@@ -47,7 +45,7 @@ class Verdicts:
         if hasattr(report, "mesh_story"):
             self.rows.append(_row(report.mesh_story))
         elif report.failed:
-            scenario, what = Path(report.fspath).parent.name, f"{report.when} of {report.nodeid.rpartition('::')[2]}"
+            scenario, what = Path(report.fspath).parent.name, f"{scenarios.words_of(report.nodeid.rpartition('::')[2])} ({report.when})"
             self.rows.append({"scenario": scenario, "what": what, "seconds": f"{report.duration:.1f}", "verdict": "failed"})
 
 
@@ -57,7 +55,7 @@ def _row(story: Mapping[str, Any]) -> dict[str, Any]:
     judged = [step["ok"] for step in steps if step["ok"] is not None]
     return {
         "scenario": story["scenario"],
-        "what": story["name"].removeprefix("test_").replace("_", " "),
+        "what": scenarios.words_of(story["name"]),
         "requests": sum(load.get("requests", 0) for load in loads) + sum(step["kind"] == "request" for step in steps),
         "checks": f"{sum(judged)}/{len(judged)}",
         "seconds": f"{story['seconds']:.1f}",
@@ -74,7 +72,7 @@ def demo(
 
     Brings the bookshop up, runs the canary and fault scenarios under load, prints verdicts, writes a report, takes all down.
     """
-    with _terminable():
+    with terminable():
         code = _demonstrate(runtime, dataplane, report)
     raise typer.Exit(code)
 
@@ -93,6 +91,8 @@ def _demonstrate(runtime: Runtime, dataplane: Dataplane, report: Path) -> int:
         code = _run_scenarios(lab, report, verdicts)
     finally:
         down_seconds = _take_down(lab)
+    if code == INTERRUPTED:
+        return code
     _told_verdicts(verdicts, report)
     failed = sum(row["verdict"] != "passed" for row in verdicts.rows)
     where = runtime.value
@@ -133,17 +133,3 @@ def _told_verdicts(verdicts: Verdicts, report: Path) -> None:
     if any(row["verdict"] != "passed" for row in verdicts.rows):
         complain("error: not every scenario passed; what was applied, each proxy's status and the access logs are in the report")
     put(f"\nreport: {report}")
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends it as Ctrl-C does: with the lab taken down."""
-
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -4,9 +4,11 @@
 """
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 import typer
@@ -36,6 +38,9 @@ def explained() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
+        from lab.cli.output import say
+
+        say("interrupted")
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
         leave_stdout()
@@ -62,6 +67,21 @@ def _is_expected(error: Exception) -> bool:
 def _is_typers(error: Exception) -> bool:
     """Usage errors and exits, which typer itself turns into messages and codes."""
     return type(error).__module__.partition(".")[0] in ("typer", "click")
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM and SIGHUP end it as Ctrl-C does: after cleaning up."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def leave_stdout() -> None:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lab.cli.choose import did_you_mean, lab_names
-from lab.cli.exits import FAILED, INTERRUPTED, USAGE, fail
+from lab.cli.exits import FAILED, INTERRUPTED, USAGE, fail, terminable
 from lab.cli.lifecycle import Dataplane, DataplaneOption, Runtime, RuntimeOption
-from lab.cli.output import Column, Output, say, show
+from lab.cli.output import Column, Output, put, say, show
 from lab.cli.reporting import last_report
 
 if TYPE_CHECKING:
     import pytest
 
-CODES = {0: 0, 1: FAILED, 2: INTERRUPTED, 4: USAGE}  # pytest's; anything else is a failure
-QUIET = ("-p", "no:locust", "--import-mode=importlib", "--no-header", "--tb=short", "-q")
+CODES = {0: 0, 4: USAGE}  # pytest's; anything else is a failure
+QUIET = ("-p", "no:locust", "--import-mode=importlib", "--no-header", "--tb=short", "-q", "-o", "console_output_style=classic")
 
 
 def scenario_names(incomplete: str) -> list[str]:
@@ -104,19 +104,39 @@ def _list() -> None:
 
 def mesh_options(runtime: str, dataplane: str, lab: str | None, report: Path, steps: bool) -> list[str]:
     options = [f"--mesh-runtime={runtime}", f"--mesh-dataplane={dataplane}", f"--mesh-report={report}"]
-    return options + ([f"--mesh-lab={lab}"] if lab else []) + (["--mesh-steps"] if steps else [])
+    return options + ([f"--mesh-lab={lab}"] if lab else []) + (["--mesh-steps", "--capture=no"] if steps else [])
 
 
-def pytest_main(paths: Sequence[Path], options: Sequence[str], plugins: "Sequence[Any]" = ()) -> int:
+def pytest_main(paths: Sequence[Path], options: Sequence[str], plugins: Sequence[Any] = ()) -> int:
     """Run pytest here; returns our exit code."""
     import pytest
 
     sys.stdout.flush()
-    return code_of(pytest.main([*map(str, paths), *QUIET, *options], plugins=list(plugins)))
+    narrator = Narrator()
+    with terminable():
+        status = pytest.main([*map(str, paths), *QUIET, *options], plugins=[narrator, *plugins])
+    return INTERRUPTED if narrator.interrupted else CODES.get(int(status), FAILED)
 
 
-def code_of(status: "int | pytest.ExitCode") -> int:
-    return CODES.get(int(status), FAILED)
+class Narrator:
+    """A pytest plugin: a headline for each test in place of a dot, and whether Ctrl-C came (the exit code alone may mean broken files)."""
+
+    interrupted = False
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        file, _, test = nodeid.partition("::")
+        put(f"\n  {Path(file).parent.name}: {words_of(test)}")
+
+    def pytest_report_teststatus(self, report: "pytest.TestReport") -> tuple[str, str, str] | None:
+        return ("passed", "", "PASSED") if report.passed and report.when == "call" else None
+
+    def pytest_keyboard_interrupt(self) -> None:
+        self.interrupted = True
+
+
+def words_of(test: str) -> str:
+    """Tests are named by a sentence."""
+    return test.removeprefix("test_").replace("_", " ")
 
 
 def keep_report(file: Path) -> None:
