@@ -4,9 +4,11 @@ Inbound goes to 15006, outbound to 15001; the proxy's own traffic (uid and gid 1
 where there is an ``nft``, else iptables. The rules live in a table of their own: docker keeps rules of its own in the same namespace.
 """
 
+import contextlib
 import logging
 import os
 import shutil
+import stat
 import subprocess
 from typing import Final
 
@@ -71,9 +73,18 @@ COMMIT
 def apply_and_drop_privileges() -> None:
     """Raises BadSetting where the rules cannot be set: without them the mesh would be bypassed in silence."""
     _apply()
+    _share_standard_streams()
     os.setgroups([])
     os.setgid(PROXY_ID)
     os.setuid(PROXY_ID)
+
+
+def _share_standard_streams() -> None:
+    """A container's streams are pipes of root's, and an Envoy opens /dev/stdout by its name: it shall not need root for that."""
+    for stream in (1, 2):
+        if stat.S_ISFIFO(os.fstat(stream).st_mode):
+            with contextlib.suppress(PermissionError):
+                os.fchmod(stream, 0o622)
 
 
 def _apply() -> None:
