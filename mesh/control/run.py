@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -120,9 +121,13 @@ async def _serve(options: Options, store: ConfigStore) -> int:
     except RuntimeError as error:
         log.error("the xDS port cannot be had: %s", error)
         return EXIT_FAILED
+    try:
+        http_socket = socket.create_server((options.host, options.http_port))  # it listens from here on: "ready" is true when it is said
+    except OSError as error:
+        log.error("the API's port %s:%d cannot be had: %s", options.host, options.http_port, error)
+        return EXIT_FAILED
     app = create_app(store, distributor, distributor)
-    http = _Http(uvicorn.Config(app, options.host, options.http_port, log_level="warning", lifespan="off", access_log=False))
-    http_socket = http.config.bind_socket()
+    http = _Http(uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False))
     ready.set()
     await grpc_server.start()
     async with asyncio.TaskGroup() as tasks:
