@@ -42,7 +42,7 @@ class Harness:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "program.py").write_text(PROGRAM)
-        environment = {**os.environ, processes.LAB_ID: folder.name}
+        environment = {**os.environ, processes.LAB_ID: folder.name, "PYTHONPATH": str(folder)}
         self.log = (folder / "supervisor.log").open("wb")
         command = [sys.executable, "-m", "lab.runtimes.local.supervisor", str(folder)]
         self.process = subprocess.Popen(command, env=environment, stdout=self.log, stderr=self.log)
@@ -186,6 +186,22 @@ def test_a_supervisor_that_is_told_to_leave_takes_its_children_along(harness: Ha
     assert harness.living() == []
     assert not (harness.folder / "control.sock").exists()
     assert Journal(harness.folder / "journal").open_entries() == []
+
+
+def test_a_child_that_is_told_to_end_as_soon_as_it_is_born_does(harness: Harness) -> None:
+    for number in range(20):
+        harness.start(harness.spec(f"a{number}"))
+        harness.control.ask("end", names=[f"a{number}"], how="stop", grace_seconds=60)
+        assert harness.ps()[f"a{number}"]["exit_status"] == -signal.SIGTERM
+
+
+def test_a_supervisor_that_was_told_to_leave_while_it_is_busy_starts_nothing_more(harness: Harness) -> None:
+    (harness.folder / "slow.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
+    preload = {"children": [harness.spec("a").to_json()], "preload": ["slow"]}
+    with pytest.raises((RuntimeError, SupervisorGone)):
+        harness.control.ask("start", **preload)
+    assert harness.process.wait(10) == 0
+    assert harness.living() == []
 
 
 def test_a_supervisor_that_is_killed_takes_its_children_along(harness: Harness) -> None:

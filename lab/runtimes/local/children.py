@@ -126,6 +126,7 @@ def _settle(spec: ChildSpec, parent: int) -> None:
     for number in ENDINGS:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
     nothing = os.open(os.devnull, os.O_RDONLY)
     log = os.open(spec.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for source, target in ((nothing, 0), (log, 1), (log, 2)):

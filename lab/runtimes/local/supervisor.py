@@ -21,7 +21,7 @@ from typing import Any
 
 from lab.journal import Journal
 from lab.runtimes.local import control, processes
-from lab.runtimes.local.children import ChildSpec, become, imported
+from lab.runtimes.local.children import ENDINGS, ChildSpec, become, imported
 
 GRACE_SECONDS = 1.5
 UNCLAIMED_SECONDS = 10.0  # whoever started this process and has not said a word by then has died
@@ -223,12 +223,16 @@ class Supervisor:
         gc.freeze()  # the children's collector must not touch, and so copy, what they share
 
     def _fork(self, child: Child) -> None:
+        if self._leaving:
+            raise RuntimeError("the supervisor is leaving")
         child.entry = self._journal.intend("process", child.spec.name)
         parent = os.getpid()
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)  # none may find the child with the parent's handlers
         pid = os.fork()
         if pid == 0:
             self._forget()
             become(child.spec, parent)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
         with suppress(OSError):
             os.setpgid(pid, pid)  # the child does it too; whoever is first
         child.pid, child.start = pid, processes.start_of(pid) or ""
