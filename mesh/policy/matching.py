@@ -1,8 +1,8 @@
 """Turns a ``StringMatch`` into a function on text, and keeps the one door to RE2.
 
-Envoy: source/common/common/matchers.h (StringMatcherImpl) and regex.h: RE2, the whole string must match, invalid UTF-8 never does.
-Istio writes StringMatch with exact, prefix and regex only. Text is a wire's bytes decoded as UTF-8 with surrogate escapes; case is
-ASCII's, as in Envoy: other letters have none.
+Envoy: source/common/common/matchers.h (StringMatcherImpl) and regex.h: RE2 on bytes (its Latin-1), so a dot is one byte of a letter
+that has several; the whole string must match. Istio writes StringMatch with exact, prefix and regex only. Text is a wire's bytes
+decoded as UTF-8 with surrogate escapes; case is ASCII's, as in Envoy: other letters have none.
 """
 
 from collections.abc import Callable
@@ -31,6 +31,7 @@ def compile_regex(pattern: str, *, captures: bool = False) -> Pattern:
     """An RE2 pattern; ValueError with RE2's own words where the syntax is wrong (look-ahead, back-references)."""
     options = re2.Options()
     options.log_errors = False
+    options.encoding = re2.Options.Encoding.LATIN1
     options.never_capture = not captures
     try:
         compiled: Pattern = re2.compile(pattern.encode(), options)

@@ -24,6 +24,10 @@ class HeaderView(Protocol):
         """The value of a header; all values joined by a comma where it came repeatedly."""
         ...
 
+    def get_all(self, name: str) -> list[str]:
+        """Each value by itself."""
+        ...
+
 
 class RequestView(Protocol):
     """What routing looks at. ``path`` is the request target with its query. Text is UTF-8 with surrogate escapes."""
@@ -213,7 +217,7 @@ def _path(match: StringMatch) -> Predicate:
     return lambda request: matches(path_only(request.path))
 
 
-_PARTS: dict[str, Callable[[RequestView], str | None]] = {
+_PARTS: dict[str, Callable[[RequestView], str]] = {
     ":method": lambda request: request.method,
     ":authority": lambda request: request.authority,
     "host": lambda request: request.authority,
@@ -223,25 +227,32 @@ _PARTS: dict[str, Callable[[RequestView], str | None]] = {
 
 
 def _header(header: HeaderMatch) -> Predicate:
-    """A missing header matches nothing, also inverted; only an inverted presence holds then."""
-    value_of = _PARTS.get(header.name) or _field(header.name)
+    """A missing header matches nothing, also inverted; only an inverted presence holds then.
+
+    A header that came repeatedly matches if one of its values does: each is compared by itself.
+    """
+    part, wanted = _PARTS.get(header.name), not header.invert
     if header.match.kind is MatchKind.PRESENT:
-        wanted = not header.invert
-        return lambda request: (value_of(request) is not None) is wanted
-    return _compare(value_of, compile_match(header.match), not header.invert, header.treat_missing_as_empty)
+        return _present(header.name, wanted)
+    matches = compile_match(header.match)
+    if part is not None:
+        return lambda request: matches(part(request)) is wanted
+    return _compare_values(header.name, matches, wanted, header.treat_missing_as_empty)
 
 
-def _field(name: str) -> Callable[[RequestView], str | None]:
-    return lambda request: request.headers.get(name)
+def _present(name: str, wanted: bool) -> Predicate:
+    if name in _PARTS:
+        return lambda _: wanted
+    return lambda request: (request.headers.get(name) is not None) is wanted
 
 
-def _compare(value_of: Callable[[RequestView], str | None], matches: Matcher, wanted: bool, missing_is_empty: bool) -> Predicate:
+def _compare_values(name: str, matches: Matcher, wanted: bool, missing_is_empty: bool) -> Predicate:
     def predicate(request: RequestView) -> bool:
-        value = value_of(request)
+        value = request.headers.get(name)
         if value is None:
-            if not missing_is_empty:
-                return False
-            value = ""
+            return missing_is_empty and matches("") is wanted
+        if "," in value:  # several values come joined
+            return any(map(matches, request.headers.get_all(name))) is wanted
         return matches(value) is wanted
 
     return predicate
