@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mesh.model.listener import Direction, HttpConnectionManager
 from mesh.model.world import Clock
-from mesh.sidecar.filter import Observer, Request, Response
+from mesh.sidecar.filter import Observer, Request, Response, local_reply
 from mesh.sidecar.filter import field as header_field
 from mesh.sidecar.filters.request_id import RequestIds
 from mesh.sidecar.paths import needs_normalizing, normalize
@@ -125,8 +125,8 @@ class ConnectionManager:
         elif protocol != "h2c":  # an invitation that may be declined
             raise MalformedMessage("upgrade_failed", 403)
 
-    def prepare(self, request: Request) -> None:
-        """What every request goes through. Envoy: ConnectionManagerUtility::mutateRequestHeaders."""
+    def prepare(self, request: Request) -> Response | None:
+        """What every request goes through; the answer where the path is none. Envoy: ConnectionManagerUtility::mutateRequestHeaders."""
         fields = request.headers.fields
         if "x-forwarded-proto" not in fields:
             fields["x-forwarded-proto"] = _FORWARDED_PROTO
@@ -136,11 +136,17 @@ class ConnectionManager:
             peer = fields.get("x-envoy-peer-metadata")
             if peer is not None:
                 request.stream.peer_header = peer[0]
-        if self._normalize and needs_normalizing(request.path):
-            path = normalize(request.path)
-            if path is None:
-                raise MalformedMessage("path_normalization_failed")
-            request.path = path
+        path = request.path
+        if path[0] != "/" and request.method != "CONNECT":
+            return local_reply(404, details="absolute_path_rejected")
+        if "#" not in path:
+            if not self._normalize or not needs_normalizing(path):
+                return None
+            normal = normalize(path)
+            if normal is not None:
+                request.path = normal
+                return None
+        return local_reply(400, details="path_normalization_failed")
 
     # --- the response
 

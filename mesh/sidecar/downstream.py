@@ -49,6 +49,7 @@ class HttpConnection(asyncio.Protocol):
         self._chunks: ChunkedReader | None = None
         self._close_after = False
         self._timed_out: Response | None = None
+        self._refusal: Response | None = None  # to the request that has come
         self._reading_paused = False
         self._writing_paused = False
         self._writable: Signal[None] = Signal()
@@ -177,7 +178,9 @@ class HttpConnection(asyncio.Protocol):
         if special or minor == 0 or method == "CONNECT":
             close, expects = manager.sanitize(request, minor)
             self._close_after = self._close_after or close
-        manager.prepare(request)
+        self._refusal = manager.prepare(request)
+        if self._refusal is not None and self._refusal.status == 400:
+            self._close_after = True
         manager.stats.downstream_rq_total += 1
         self._request = request
         self._answer_begun = False
@@ -267,9 +270,10 @@ class HttpConnection(asyncio.Protocol):
     async def _serve(self) -> None:
         while True:
             request = await self._arrived
-            response: Response | None = None
+            response = self._refusal
             try:
-                response = await self._current.forward(request)
+                if response is None:
+                    response = await self._current.forward(request)
             except asyncio.CancelledError:
                 response = self._timed_out
                 if response is None:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 MAX_HEAD_BYTES: Final = 60 * 1024
 MAX_INTERIM_RESPONSES: Final = 16
 _TRANSFER_ENCODING: Final = b"transfer-encoding: chunked\r\n"
+_NO_BODY: Final = b"content-length: 0\r\n"
+_WITHOUT_BODY: Final = frozenset(
+    {"GET", "HEAD", "DELETE", "TRACE", "CONNECT"}
+)  # where nobody expects one: HeaderUtility::requestShouldHaveNoBody
 _UPGRADE: Final = b"connection: upgrade\r\nupgrade: %b\r\n"
 
 
@@ -81,9 +85,12 @@ class UpstreamConnection(asyncio.Protocol):
         self._sending_chunked = False
         if request.upgrade:
             more = _UPGRADE % request.upgrade.encode()
-        elif "content-length" not in request.headers.fields and not (body.complete and not body.received_bytes):
-            more = _TRANSFER_ENCODING
-            self._sending_chunked = True
+        elif "content-length" not in request.headers.fields:
+            if not body.complete or body.received_bytes:
+                more = _TRANSFER_ENCODING
+                self._sending_chunked = True
+            elif request.method not in _WITHOUT_BODY:
+                more = _NO_BODY
         return request_head(request.method, request.path, request.authority, request.headers.fields, more)
 
     def body_data(self, data: bytes) -> None:

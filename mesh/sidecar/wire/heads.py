@@ -264,8 +264,6 @@ def _request_line(line: bytes) -> RequestLine:
         path, authority = target, None
     else:
         path, authority = _absolute_form(target)
-    if "#" in path:
-        raise MalformedMessage("http1.path_with_fragment")
     return method, path, authority, minor
 
 
