@@ -1,0 +1,1 @@
+"""A real Envoy and our sidecar with the same resources, asked the same bytes."""
