@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from lab.story import Step, Story
     from lab.trial import Trial
 
-STORY = pytest.StashKey["Story"]()
-TRIAL = pytest.StashKey["Trial"]()
+STORY: pytest.StashKey[Story] = pytest.StashKey()
+TRIAL: pytest.StashKey[Trial] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
