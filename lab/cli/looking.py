@@ -92,9 +92,11 @@ def logs(
     if follow:
         _follow(found, names, part, tail, width)
         return
-    for name in names:
-        for line in found.logs(name, part.value, tail=tail).splitlines():
-            put(_marked(name, width, line))
+    lines = [_marked(name, width, line) for name in names for line in found.logs(name, part.value, tail=tail).splitlines()]
+    if lines:
+        put("\n".join(lines))
+    else:
+        say("nothing was written" + ("; the requests are in the access log: -c access" if part is not Part.ACCESS else " yet"))
 
 
 def _marked(name: str, width: int, line: str) -> str:
