@@ -48,7 +48,7 @@ def pulled(client: docker.DockerClient, name: str, progress: Progress) -> bool:
     """Whether a registry had it. One that does not answer soon counts as none."""
     quick = connect(REGISTRY_SECONDS)
     try:
-        quick.api.inspect_distribution(name)
+        quick.api.inspect_distribution(name)  # type: ignore[no-untyped-call]
     except (DockerException, requests.RequestException):
         return False
     finally:
@@ -64,9 +64,8 @@ def python_of(client: docker.DockerClient, image: str) -> Python:
     try:
         answer = client.containers.run(image, ["python3", "-c", program], remove=True, network_mode="none", entrypoint="")
     except DockerException as error:
-        raise LabError(
-            f"the base image {image} has no working python3", why=said(error) if isinstance(error, APIError) else str(error)
-        ) from error
+        why = said(error) if isinstance(error, APIError) else str(error)
+        raise LabError(f"the base image {image} has no working python3", why=why) from error
     version, machine = json.loads(answer)
     return Python(version, machine)
 

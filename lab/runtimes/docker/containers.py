@@ -66,7 +66,7 @@ class Containers:
             settings["network_mode"] = f"container:{self._name(spec.joins)}"
         else:
             endpoint = self.client.api.create_endpoint_config(aliases=list(spec.aliases))
-            network = self.client.api.create_networking_config({self.network: endpoint})
+            network = self.client.api.create_networking_config({self.network: endpoint})  # type: ignore[arg-type]
             settings["network_mode"] = self.network
             settings["port_bindings"] = {f"{port}/tcp": ("127.0.0.1", here) for port, here in spec.publish.items()}
         try:

@@ -65,10 +65,8 @@ class DockerRuntime:
 
     def _images(self, images: Images, topology: Topology, dataplane: str, progress: Progress) -> dict[str, str]:
         """What the plan's names of images mean here."""
-        mesh = images.mesh()
-        found = {"mesh": mesh, "proxy": mesh}
-        if dataplane == "envoy":
-            found["proxy"] = images.with_envoy(mesh, _linux(envoy_binary.ensure(progress)))
+        envoy = _linux(envoy_binary.ensure(progress)) if dataplane == "envoy" else None
+        found = {"mesh": images.mesh(envoy)}
         for workload in topology.workloads("docker"):
             if workload.database and "postgres" not in found:
                 found["postgres"] = images.postgres()
@@ -198,7 +196,7 @@ class DockerRuntime:
         return inside.follow(self._containers, name, tail)
 
     def exec(self, workload: str, argv: Sequence[str]) -> int:
-        return inside.execute(self._containers.get(f"{workload}/app"), argv)
+        return inside.execute(self._containers.client, self._containers.get(f"{workload}/app"), argv)
 
     def admin(self, workload: str, path: str, method: str = "GET") -> Response:
         return inside.admin(self._containers.get(f"{workload}/proxy"), path, method)
@@ -211,7 +209,6 @@ def _proxy_of(app: str) -> str:
 def _linux(binary: Path) -> Path:
     with binary.open("rb") as file:
         if file.read(4) != b"\x7fELF":
-            raise LabError(
-                f"{binary} does not run in a container", how="set SEATRIAL_ENVOY to an Envoy for Linux, or use --dataplane python"
-            )
+            how = "set SEATRIAL_ENVOY to an Envoy for Linux, or use --dataplane python"
+            raise LabError(f"{binary} does not run in a container", how=how)
     return binary

@@ -1,6 +1,6 @@
 """The images of a lab, built when their sources change: the tag is a hash of what goes in.
 
-``seatrial-python`` has the packages, ``seatrial`` the project on top of it, ``seatrial-envoy`` an Envoy on top of that,
+``seatrial-python`` has the packages, ``seatrial-envoy`` an Envoy on top of them, ``seatrial`` the project on top of either,
 ``seatrial-postgres`` a database.
 """
 
@@ -11,12 +11,14 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import docker
 from docker.errors import BuildError, ImageNotFound
 
 from lab.runtimes.docker import base, packages
 from lab.runtimes.docker.engine import explained
+from lab.runtimes.docker.plan import ENVOY
 from lab.runtimes.runtime import LabError, Progress
 
 HERE = Path(__file__).parent
@@ -24,7 +26,6 @@ PROJECT = HERE.parents[2]
 DIVIDER = "# --- the project itself\n"
 POSTGRES = "postgres:16-alpine"
 LABEL = "seatrial.image"
-DEFAULT_TAG = "seatrial:latest"
 Content = Mapping[str, bytes | Path]
 
 
@@ -35,26 +36,19 @@ class Images:
     client: docker.DockerClient
     progress: Progress
 
-    def mesh(self) -> str:
-        """Apps, sidecars and the control plane."""
+    def mesh(self, envoy: Path | None = None) -> str:
+        """Apps, sidecars and the control plane; with an Envoy in it where one is given."""
         first, second = (HERE / "Dockerfile").read_text(encoding="utf-8").split(DIVIDER)
         python = f"seatrial-python:{_digest({'Dockerfile': first.encode(), 'requirements': packages.wanted(PROJECT).encode()})}"
+        below = _envoy_name(python, envoy) if envoy else python
         content: dict[str, bytes | Path] = {**_tree(PROJECT, "mesh"), **_tree(PROJECT, "services")}
-        content["Dockerfile"] = f"FROM {python}\n{second}".encode()
+        content["Dockerfile"] = f"FROM {below}\n{second}".encode()
         name = f"seatrial:{_digest(content)}"
         if not self._has(name):
             if not self._has(python):
                 self._build_python(python, first)
-            self.progress(f"building the image {name}")
-            self._build(name, content)
-            self.client.images.get(name).tag(DEFAULT_TAG)
-        return name
-
-    def with_envoy(self, mesh: str, binary: Path) -> str:
-        content: dict[str, bytes | Path] = {"Dockerfile": f"FROM {mesh}\nCOPY envoy /usr/local/bin/envoy\n".encode(), "envoy": binary}
-        name = f"seatrial-envoy:{_digest(content)}"
-        if not self._has(name):
-            self.progress(f"building the image {name}")
+            if envoy and not self._has(below):
+                self._build(below, {"Dockerfile": f"FROM {python}\nCOPY envoy {ENVOY}\n".encode(), "envoy": envoy})
             self._build(name, content)
         return name
 
@@ -72,7 +66,6 @@ class Images:
         if base.pulled(self.client, POSTGRES, self.progress):
             return POSTGRES
         found = base.resolve(self.client, self.progress, ("debian:bookworm-slim",))
-        self.progress(f"building the image {name} from Debian's packages (once)")
         self._build(name, content, {"BASE": found})
         return name
 
@@ -94,7 +87,6 @@ class Images:
                 "lab/runtimes/docker/requirements.py": HERE / "requirements.py",
                 **_tree(Path(folder), "site"),
             }
-            self.progress(f"building the image {name} on {found} (once)")
             self._build(name, content, {"BASE": found})
 
     def _has(self, name: str) -> bool:
@@ -106,9 +98,10 @@ class Images:
             return True
 
     def _build(self, name: str, content: Content, arguments: Mapping[str, str] | None = None) -> None:
-        context = _context(content)
+        self.progress(f"building the image {name}")
         try:
-            with explained(f"cannot build the image {name}"):
+            with explained(f"cannot build the image {name}"), tempfile.TemporaryFile() as context:
+                _write_context(content, context)
                 self.client.images.build(
                     fileobj=context,
                     custom_context=True,
@@ -124,6 +117,12 @@ class Images:
             raise LabError(f"cannot build the image {name}", why="\n".join(list(filter(None, lines))[-15:])) from error
 
 
+def _envoy_name(python: str, binary: Path) -> str:
+    """Without reading its hundred megabytes each time."""
+    about = binary.stat()
+    return f"seatrial-envoy:{_digest({'under': python.encode(), 'size and time': f'{about.st_size} {about.st_mtime_ns}'.encode()})}"
+
+
 def _tree(root: Path, folder: str) -> dict[str, bytes | Path]:
     files = sorted((root / folder).rglob("*"))
     return {str(file.relative_to(root)): file for file in files if file.is_file() and "__pycache__" not in file.parts}
@@ -137,19 +136,17 @@ def _digest(content: Content) -> str:
     return total.hexdigest()[:12]
 
 
-def _context(content: Content) -> io.BufferedRandom:
-    """A tar of it in a temporary file; readable for everybody whatever the umask was here."""
-    file = tempfile.TemporaryFile()
-    with tarfile.open(fileobj=file, mode="w") as tar:
+def _write_context(content: Content, to: IO[bytes]) -> None:
+    """A tar of it; readable for everybody whatever the umask was here."""
+    with tarfile.open(fileobj=to, mode="w") as tar:
         for name, source in content.items():
             entry = tarfile.TarInfo(name)
             if isinstance(source, bytes):
                 entry.size, entry.mode = len(source), 0o644
                 tar.addfile(entry, io.BytesIO(source))
-            else:
-                about = source.stat()
-                entry.size, entry.mtime, entry.mode = about.st_size, int(about.st_mtime), 0o755 if about.st_mode & 0o100 else 0o644
-                with source.open("rb") as opened:
-                    tar.addfile(entry, opened)
-    file.seek(0)
-    return file  # type: ignore[return-value]
+                continue
+            about = source.stat()
+            entry.size, entry.mtime, entry.mode = about.st_size, int(about.st_mtime), 0o755 if about.st_mode & 0o100 else 0o644
+            with source.open("rb") as opened:
+                tar.addfile(entry, opened)
+    to.seek(0)

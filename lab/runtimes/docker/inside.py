@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import docker
 from docker.errors import APIError
@@ -21,7 +21,7 @@ from lab.runtimes.runtime import LabError, ProcessState
 
 SIGNALLED = 128  # exit statuses above it are signals, as a shell has it
 LAST_SIGNAL = 64
-CANNOT_RUN = (126, 127)
+CANNOT_RUN, NOT_RUN = (126, 127), b"OCI runtime exec failed"
 _EXITED = re.compile(r"Exited \((\d+)\)")
 
 # the admin interface listens on the namespace's own loopback: the question is asked in there
@@ -52,59 +52,65 @@ def state_of(client: docker.DockerClient, listed: Mapping[str, Any], wanted: Map
 
 
 def _seconds(state: Mapping[str, str]) -> float:
-    """How long it ran; the engine writes nanoseconds, which Python does not read."""
-    began, ended = (
-        datetime.fromisoformat(re.sub(r"\.(\d{1,6})\d*", lambda m: f".{m[1]:0<6}", state[key])) for key in ("StartedAt", "FinishedAt")
-    )
-    return max(0.0, (ended - began).total_seconds())
+    """How long it ran."""
+    return max(0.0, (_moment(state["FinishedAt"]) - _moment(state["StartedAt"])).total_seconds())
+
+
+def _moment(text: str) -> datetime:
+    """The engine writes nanoseconds, which Python does not read."""
+    return datetime.fromisoformat(re.sub(r"\.(\d+)", lambda match: f".{match[1]:0<6.6}", text))
 
 
 # --- logs ------------------------------------------------------------------------------------------------------------
 
 
 def log(containers: Containers, name: str, tail: int | None = None) -> str:
-    container, streams = _log_of(containers, name)
+    container, out, error = _log_of(containers, name)
     try:
-        text: str = container.logs(**streams).decode("utf-8", errors="replace")
-    except APIError as error:
-        raise LabError(f"cannot read the log of {name}", why=said(error)) from error
+        text = container.logs(stdout=out, stderr=error).decode("utf-8", errors="replace")
+    except APIError as refused:
+        raise LabError(f"cannot read the log of {name}", why=said(refused)) from refused
     return text if tail is None else "".join(text.splitlines(keepends=True)[-tail:] if tail else [])
 
 
 def follow(containers: Containers, name: str, tail: int | None = None) -> Iterator[str]:
-    container, streams = _log_of(containers, name)
+    container, out, error = _log_of(containers, name)
     partial = b""
-    for chunk in container.logs(**streams, stream=True, follow=True, tail="all" if tail is None else tail):
+    for chunk in container.logs(stdout=out, stderr=error, stream=True, follow=True, tail="all" if tail is None else tail):
         *lines, partial = (partial + chunk).split(b"\n")
         for line in lines:
             yield line.decode("utf-8", errors="replace")
 
 
-def _log_of(containers: Containers, name: str) -> tuple[Container, dict[str, bool]]:
-    """A sidecar writes its access log to one stream and what else it has to say to the other."""
+def _log_of(containers: Containers, name: str) -> tuple[Container, bool, bool]:
+    """(container, its stdout?, its stderr?): a sidecar writes its access log to one and what else it has to say to the other."""
     workload, _, part = name.partition("/")
     if part == "access":
-        return containers.get(f"{workload}/proxy"), {"stdout": True, "stderr": False}
-    return containers.get(name), {"stdout": part != "proxy", "stderr": True}
+        return containers.get(f"{workload}/proxy"), True, False
+    return containers.get(name), part != "proxy", True
 
 
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
-def execute(container: Container, argv: Sequence[str]) -> int:
+def execute(client: docker.DockerClient, container: Container, argv: Sequence[str]) -> int:
     """On this terminal where there is one, else the output alone. Raises ``LabError`` when it cannot be run."""
     cli = shutil.which("docker")
     if cli and sys.stdin.isatty() and sys.stdout.isatty():
-        return subprocess.run([cli, "exec", "-it", container.id, *argv], check=False).returncode
-    api = container.client.api
+        return subprocess.run([cli, "exec", "-it", str(container.id), *argv], check=False).returncode
     try:
-        identity = api.exec_create(container.id, list(argv))["Id"]
-        for out, error in api.exec_start(identity, stream=True, demux=True):
-            _write(sys.stdout, out)
+        identity = client.api.exec_create(str(container.id), list(argv))["Id"]
+        first = b""
+        for out, error in client.api.exec_start(identity, stream=True, demux=True):
+            first = first or out or b""
+            if not first.startswith(NOT_RUN):
+                _write(sys.stdout, out)
             _write(sys.stderr, error)
-        status = int(api.exec_inspect(identity)["ExitCode"])
-    except APIError as error:
-        raise LabError(f"cannot run {argv[0]}", why=said(error)) from error
+        status = int(client.api.exec_inspect(identity)["ExitCode"])
+    except APIError as refused:
+        raise LabError(f"cannot run {argv[0]}", why=said(refused)) from refused
+    if status in CANNOT_RUN and first.startswith(NOT_RUN):
+        raise LabError(f"cannot run {argv[0]}", why=first.decode("utf-8", errors="replace").strip())
     return status
 
 
@@ -117,10 +123,11 @@ def _write(to: Any, chunk: bytes | None) -> None:
 def admin(container: Container, path: str, method: str) -> Response:
     command = ["python3", "-c", ASK_ADMIN, str(ADMIN_PORT), method, path]
     try:
-        code, (out, error) = container.exec_run(command, user=PROXY_USER, demux=True)
+        done = container.exec_run(command, user=PROXY_USER, demux=True)
     except APIError as refused:
         raise LabError(f"cannot ask the admin interface of {container.labels[PROCESS]}", why=said(refused)) from refused
-    if code:
+    out, error = cast(tuple[bytes | None, bytes | None], done.output)
+    if done.exit_code:
         why = (error or b"").decode("utf-8", errors="replace").strip().rpartition("\n")[2]
         raise LabError(f"the admin interface of {container.labels[PROCESS]} does not answer", why=why)
     head, _, content = (out or b"").partition(b"\n")

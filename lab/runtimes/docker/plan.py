@@ -7,14 +7,16 @@ import json
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from lab.runtimes.runtime import Layout, Place
+from lab.runtimes.runtime import LabError, Layout, Place
 from lab.topology import Topology, WorkloadSpec
 
 XDS_PORT, HTTP_PORT, HEALTH_PORT, ADMIN_PORT = 15010, 8080, 15021, 15000
 CONTROL_ALIAS = "istiod"
 DRAIN_SECONDS = 5
 APP_USER, PROXY_USER = "10001:10001", "1337:1337"
+READABLE = 0o005  # and enterable, for everybody
 STATE = "/var/lib/seatrial"
 ENVOY = "/usr/local/bin/envoy"
 OURS = "services."
@@ -30,7 +32,7 @@ CONTROL_SCRIPT = (
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """``image`` is "mesh", "proxy", "postgres", or somebody else's name. ``joins``: the container whose network it is in.
+    """``image`` is "mesh", "postgres", or somebody else's name. ``joins``: the container whose network it is in.
 
     ``publish``: own port → port of this machine's 127.0.0.1. ``restricted``: no capability but ``capabilities``, nothing to write to
     but /tmp and ``volumes``.
@@ -70,23 +72,31 @@ def make_plan(topology: Topology, lab: str, dataplane: str, services_yaml: str, 
     """``secret`` is the databases' password."""
     workloads = topology.workloads("docker")
     http = free_port()
-    control = ContainerSpec(
-        name="control",
-        image="mesh",
-        command=("sh", "-c", CONTROL_SCRIPT),
-        environment={"SEATRIAL_SERVICES": services_yaml},
-        user=APP_USER,
-        aliases=(CONTROL_ALIAS,),
-        publish={HTTP_PORT: http},
-        volumes=(STATE,),
-    )
     places, apps = [], []
     for workload in workloads:
         publish = {port: free_port() for port in (*(port.port for port in workload.ports), HEALTH_PORT)}
         places.append(_place(workload, publish))
         apps.append(replace(app(workload, lab, topology, secret), publish=publish))
     layout = Layout(f"http://127.0.0.1:{http}", f"{CONTROL_ALIAS}:{XDS_PORT}", tuple(places))
-    return Plan(layout, control, databases(workloads, secret), tuple(apps), tuple(proxy(workload, dataplane) for workload in workloads))
+    return Plan(
+        layout,
+        replace(control(services_yaml), publish={HTTP_PORT: http}),
+        databases(workloads, secret),
+        tuple(apps),
+        tuple(proxy(workload, dataplane) for workload in workloads),
+    )
+
+
+def control(services_yaml: str) -> ContainerSpec:
+    return ContainerSpec(
+        name="control",
+        image="mesh",
+        command=("sh", "-c", CONTROL_SCRIPT),
+        environment={"SEATRIAL_SERVICES": services_yaml},
+        user=APP_USER,
+        aliases=(CONTROL_ALIAS,),
+        volumes=(STATE,),
+    )
 
 
 def _place(workload: WorkloadSpec, publish: Mapping[int, int]) -> Place:
@@ -110,15 +120,22 @@ def app(workload: WorkloadSpec, lab: str, topology: Topology, secret: str) -> Co
         image=program.image or "mesh",
         command=command,
         environment=environment,
-        user="" if foreign else APP_USER,
-        aliases=(
-            workload.service,
-            f"{workload.service}.{workload.namespace}",
-            f"{workload.service}.{workload.namespace}.svc.cluster.local",
-        ),
+        user="" if foreign else _user(topology.directory) if own else APP_USER,
+        aliases=tuple(f"{workload.service}{rest}" for rest in ("", f".{workload.namespace}", f".{workload.namespace}.svc.cluster.local")),
         restricted=not foreign,  # an image of somebody else's has its own user, and writes where it likes
         folder=str(topology.directory) if own else "",
     )
+
+
+def _user(folder: Path) -> str:
+    """Who may read the user's own programs: anybody, or their owner."""
+    about = folder.stat()
+    if about.st_mode & READABLE == READABLE:
+        return APP_USER
+    if about.st_uid in (0, int(PROXY_USER.partition(":")[0])):
+        how = f"chmod a+rx {folder}"
+        raise LabError(f"{folder} cannot be read in a container", why="apps do not run as root, and only root may read it", how=how)
+    return f"{about.st_uid}:{about.st_gid}"
 
 
 def _app_environment(workload: WorkloadSpec, lab: str, secret: str) -> dict[str, str]:
@@ -173,7 +190,7 @@ def proxy(workload: WorkloadSpec, dataplane: str) -> ContainerSpec:
     }
     return ContainerSpec(
         name=f"{workload.name}/proxy",
-        image="proxy",
+        image="mesh",
         command=("python3", "-m", "mesh.agent"),
         environment=environment,
         user="0:0",  # until the rules are set; then the agent gives root up itself

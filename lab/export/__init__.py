@@ -1,0 +1,1 @@
+"""A topology in the words of other tools."""
