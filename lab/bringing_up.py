@@ -19,7 +19,7 @@ TAIL_LINES = 20
 def bring_up(record: LabRecord, progress: Progress, timeout_seconds: float, tied: bool) -> tuple[LabRecord, LabFolder, Runtime]:
     """Find the lab up, or bring it up."""
     folder = LabFolder.of(record.name)
-    with folder.locked():
+    with _terminable(), folder.locked():
         runtime = runtime_for(record.runtime, folder)
         found = _already_up(record, folder, runtime, timeout_seconds)
         if found is not None:
@@ -28,8 +28,7 @@ def bring_up(record: LabRecord, progress: Progress, timeout_seconds: float, tied
             progress(f"cleaning up what is left of lab {record.name}")
             _remove(folder)
         try:
-            with _terminable():
-                return _create(record, folder, runtime, progress, timeout_seconds, tied), folder, runtime
+            return _create(record, folder, runtime, progress, timeout_seconds, tied), folder, runtime
         except BaseException:
             with _undisturbed():
                 _remove(folder, runtime)
@@ -71,9 +70,9 @@ def _create(record: LabRecord, folder: LabFolder, runtime: Runtime, progress: Pr
 
 def take_down(folder: LabFolder) -> bool:
     """Remove a lab in whatever state it is; False when there is none."""
-    if not folder.exists:
+    if not folder.exists and not folder.lock.exists():
         return False
-    with folder.locked(), _undisturbed():
+    with _terminable(), folder.locked(), _undisturbed():
         if not folder.exists:
             return False
         _remove(folder)

@@ -79,6 +79,11 @@ class LabFolder:
         return self.path / "logs"
 
     @property
+    def lock(self) -> Path:
+        """Beside the folder, so that it outlives it."""
+        return self.path.with_name(f".{self.name}.lock")
+
+    @property
     def exists(self) -> bool:
         return self.path.is_dir()
 
@@ -113,7 +118,7 @@ class LabFolder:
     @contextmanager
     def locked(self, wait_seconds: float = 60.0) -> Iterator[None]:
         """Only one process at a time works on a lab; the second waits. Raises ``Busy`` when that takes too long."""
-        lock = self.path.with_name(f".{self.name}.lock")
+        lock = self.lock
         with explained(lock.parent):
             lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             first = _take(lock)

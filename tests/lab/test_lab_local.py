@@ -348,6 +348,14 @@ def test_an_up_that_is_killed_takes_its_processes_along_and_down_removes_the_res
     assert traces(home, ids) == {}
 
 
+def test_a_lock_that_a_killed_process_left_is_removed(home: Path) -> None:
+    lock = home / "labs/.one.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    assert not Lab.take_down("one")
+    assert traces(home, []) == {}
+
+
 def test_an_up_whose_supervisor_is_killed_says_so_at_once(bringing_up: Callable[[str], "subprocess.Popen[str]"], home: Path) -> None:
     process = bringing_up("waiting")
     entries = Journal(home / "labs/one/journal").open_entries()

@@ -45,8 +45,9 @@ def listen(folder: Path) -> socket.socket:
 class Control:
     """A connection to the supervisor of the lab in ``folder``. Raises ``SupervisorGone`` whenever it turns out not to be there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, timeout_seconds: float | None = None) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(timeout_seconds)
         try:
             with _address(folder) as path:
                 self._socket.connect(path)

@@ -113,7 +113,8 @@ class LocalRuntime:
     # --- down ----------------------------------------------------------------------------------------------------
 
     def down(self) -> None:
-        with suppress(SupervisorGone, RuntimeError, TimeoutError), Control(self._folder.path) as control:
+        patience = DOWN_GRACE_SECONDS + 0.5  # a supervisor that is deep in an import does not hear; it will not be missed
+        with suppress(SupervisorGone, RuntimeError), Control(self._folder.path, patience) as control:
             control.ask("shutdown", grace_seconds=DOWN_GRACE_SECONDS)
         if self._hold is not None:
             self._hold.close()
@@ -129,7 +130,7 @@ class LocalRuntime:
             return
         supervisors = [(pid, start) for pid, start, entry in known if entry.name == "supervisor"]
         with suppress(TimeoutError):  # it is about to leave; its children die with it
-            until(lambda: not any(processes.alive(pid, start) for pid, start in supervisors), 1.0, "the supervisor's end")
+            until(lambda: not any(processes.alive(pid, start) for pid, start in supervisors), 0.3, "the supervisor's end")
         identities = [entry.name for entry in entries if entry.kind == "lab"]
 
         def all_gone() -> bool:
