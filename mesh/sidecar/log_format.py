@@ -28,42 +28,42 @@ ENVOY_DEFAULT: Final = (
 _COMMAND = re.compile(r"%(?:%|([A-Z][A-Z0-9_]*)(?:\(([^)]*)\))?(?::(\d+))?%)")
 _FRACTION = re.compile(r"%([1-9]?)f")
 
-# r: the request, s: its stream info, q: its header fields, p: the response's. None: not there. No quotes and backslashes: they stand in
-# an f-string.
+# r: the request, s: its stream info, q: its header fields, p: the response's. NONE: what stands for a value that is not there.
+# No quotes and no backslashes: these stand in an f-string.
 _PLAIN: Final = {
-    "PROTOCOL": "s.protocol or None",
+    "PROTOCOL": "s.protocol or NONE",
     "RESPONSE_CODE": "s.status",
-    "RESPONSE_CODE_DETAILS": "s.details or None",
-    "RESPONSE_FLAGS": "flag_text(s.flags)",
-    "CONNECTION_TERMINATION_DETAILS": "s.connection_termination_details or None",
-    "UPSTREAM_TRANSPORT_FAILURE_REASON": "s.upstream_failure or None",
+    "RESPONSE_CODE_DETAILS": "s.details or NONE",
+    "RESPONSE_FLAGS": "flag_text(s.flags) if s.flags else DASH",
+    "CONNECTION_TERMINATION_DETAILS": "s.connection_termination_details or NONE",
+    "UPSTREAM_TRANSPORT_FAILURE_REASON": "s.upstream_failure or NONE",
     "BYTES_RECEIVED": "s.bytes_received",
     "BYTES_SENT": "s.bytes_sent",
     "DURATION": "int((s.end_seconds - s.start_seconds) * 1000)",
-    "REQUEST_DURATION": "int((s.request_end_seconds - s.start_seconds) * 1000) if s.request_end_seconds else None",
-    "RESPONSE_DURATION": "int((s.response_seconds - s.start_seconds) * 1000) if s.response_seconds else None",
-    "RESPONSE_TX_DURATION": "int((s.end_seconds - s.response_seconds) * 1000) if s.response_seconds else None",
-    "UPSTREAM_HOST": "s.upstream_host or None",
-    "UPSTREAM_REMOTE_ADDRESS": "s.upstream_host or None",
-    "UPSTREAM_CLUSTER": "(s.cluster.alt_stat_name if s.cluster else None) or s.upstream_cluster or None",
-    "UPSTREAM_CLUSTER_RAW": "s.upstream_cluster or None",
-    "UPSTREAM_LOCAL_ADDRESS": "s.upstream_local or None",
+    "REQUEST_DURATION": "int((s.request_end_seconds - s.start_seconds) * 1000) if s.request_end_seconds else NONE",
+    "RESPONSE_DURATION": "int((s.response_seconds - s.start_seconds) * 1000) if s.response_seconds else NONE",
+    "RESPONSE_TX_DURATION": "int((s.end_seconds - s.response_seconds) * 1000) if s.response_seconds else NONE",
+    "UPSTREAM_HOST": "s.upstream_host or NONE",
+    "UPSTREAM_REMOTE_ADDRESS": "s.upstream_host or NONE",
+    "UPSTREAM_CLUSTER": "(s.cluster.alt_stat_name if s.cluster else None) or s.upstream_cluster or NONE",
+    "UPSTREAM_CLUSTER_RAW": "s.upstream_cluster or NONE",
+    "UPSTREAM_LOCAL_ADDRESS": "s.upstream_local or NONE",
     "UPSTREAM_REQUEST_ATTEMPT_COUNT": "s.attempts",
-    "DOWNSTREAM_LOCAL_ADDRESS": "s.downstream_local or None",
-    "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT": "s.downstream_local.rpartition(COLON)[0] or None",
-    "DOWNSTREAM_REMOTE_ADDRESS": "s.downstream_remote or None",
-    "DOWNSTREAM_DIRECT_REMOTE_ADDRESS": "s.downstream_remote or None",
-    "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": "s.downstream_remote.rpartition(COLON)[0] or None",
-    "REQUESTED_SERVER_NAME": "s.requested_server_name or None",
-    "ROUTE_NAME": "(s.route.name or None) if s.route is not None else None",
+    "DOWNSTREAM_LOCAL_ADDRESS": "s.downstream_local or NONE",
+    "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT": "s.downstream_local.rpartition(COLON)[0] or NONE",
+    "DOWNSTREAM_REMOTE_ADDRESS": "s.downstream_remote or NONE",
+    "DOWNSTREAM_DIRECT_REMOTE_ADDRESS": "s.downstream_remote or NONE",
+    "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": "s.downstream_remote.rpartition(COLON)[0] or NONE",
+    "REQUESTED_SERVER_NAME": "s.requested_server_name or NONE",
+    "ROUTE_NAME": "(s.route.name if s.route is not None else None) or NONE",
     "START_TIME": "stamp(s.start_time)",
 }
 _PARTS: Final = {
-    ":method": "r.method or None",
-    ":path": "r.path or None",
-    ":authority": "r.authority or None",
-    "host": "r.authority or None",
-    ":scheme": "(r.scheme if r.method else None)",
+    ":method": "r.method or NONE",
+    ":path": "r.path or NONE",
+    ":authority": "r.authority or NONE",
+    "host": "r.authority or NONE",
+    ":scheme": "r.scheme if r.method else NONE",
 }
 _METADATA: Final = {"UPSTREAM_METADATA": "s.endpoint", "CLUSTER_METADATA": "s.cluster"}
 _NOTHING: Final[dict[str, Any]] = {}
@@ -84,7 +84,7 @@ class _Source:
     def expression(self, command: str, argument: str | None, length: str | None) -> str:
         """ValueError: there is no such operator."""
         found = self._operator(command, argument)
-        return f"(None if (t := ({found})) is None else text(t)[:{int(length)}])" if length else found
+        return f"(NONE if (t := ({_or_none(found)})) is None else text(t)[:{int(length)}])" if length else found
 
     def _operator(self, command: str, argument: str | None) -> str:
         if argument is None and command in _PLAIN:
@@ -96,25 +96,25 @@ class _Source:
         if argument and command in ("REQ", "RESP"):
             first, _, second = argument.lower().partition("?")
             found = self._header(command, first)
-            return f"h if (h := ({found})) is not None else ({self._header(command, second)})" if second else found
+            return f"h if (h := ({_or_none(found)})) is not None else ({self._header(command, second)})" if second else found
         if argument and command in _METADATA:
             of = _METADATA[command]
-            return f"{of}.metadata.get({self.name(argument.removeprefix('istio:'))}) if {of} is not None else None"
+            return f"{of}.metadata.get({self.name(argument.removeprefix('istio:'))}, NONE) if {of} is not None else NONE"
         raise ValueError(f"Not supported field in StreamInfo: {command}")
 
     def _header(self, command: str, name: str) -> str:
         if command == "REQ" and name in _PARTS:
             return _PARTS[name]
         fields = "q" if command == "REQ" else "p"
-        return f"f[0] if (f := {fields}.get({self.name(name)})) is not None else None"
+        return f"f[0] if (f := {fields}.get({self.name(name)})) is not None else NONE"
 
-    def template(self, form: str, print_as: str) -> str:
-        """The inside of an f-string. ``print_as``: how to print an operator's value, which stands there for ``VALUE``."""
+    def template(self, form: str) -> str:
+        """The inside of an f-string."""
         pieces, position = [], 0
         for match in _COMMAND.finditer(form):
             pieces.append(_literal(form[position : match.start()]))
             position = match.end()
-            pieces.append("{" + print_as.replace("VALUE", self.expression(*match.groups())) + "}" if match[1] else "%")
+            pieces.append("{(" + self.expression(*match.groups()).replace("NONE", "DASH") + ")}" if match[1] else "%")
         pieces.append(_literal(form[position:]))
         return "".join(pieces)
 
@@ -124,7 +124,8 @@ class _Source:
         return cast(Line, self.names["line"])
 
 
-_AS_TEXT: Final = "(DASH if (v := (VALUE)) is None else v)"
+def _or_none(expression: str) -> str:
+    return expression.replace("NONE", "None")
 
 
 def _literal(text: str) -> str:
@@ -156,7 +157,7 @@ def _time_format(form: str) -> Callable[[float], str]:
 def compile_text(form: str, wall: WallClock) -> Line:
     """ValueError: an operator that there is not. The line comes with whatever line end the format has."""
     source = _Source(wall)
-    return source.function(source.template(form or ENVOY_DEFAULT, _AS_TEXT))
+    return source.function(source.template(form or ENVOY_DEFAULT))
 
 
 def compile_json(pairs: tuple[tuple[str, str], ...], wall: WallClock) -> Line:
@@ -164,7 +165,7 @@ def compile_json(pairs: tuple[tuple[str, str], ...], wall: WallClock) -> Line:
     for key, form in sorted(pairs):
         alone = _COMMAND.fullmatch(form)
         if alone is not None and alone[1]:
-            value = "{as_json(" + source.expression(*alone.groups()) + ")}"
+            value = "{as_json(" + _or_none(source.expression(*alone.groups())) + ")}"
         else:
             inner = source.name(compile_text(form, wall) if form else lambda r, a: "")
             value = "{as_json(" + inner + "(r, a))}"

@@ -17,6 +17,9 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 _running: "Strand | None" = None
+_current_task = asyncio.current_task  # looked up once: these are called for every request
+_enter_task: Callable[[asyncio.AbstractEventLoop, Any], None] = asyncio._enter_task
+_leave_task: Callable[[asyncio.AbstractEventLoop, Any], None] = asyncio._leave_task
 
 
 class Signal(Generic[T]):
@@ -33,8 +36,9 @@ class Signal(Generic[T]):
     def set(self, value: T) -> None:
         self._value = value
         self._set = True
-        if self._strand is not None:
-            strand, self._strand = self._strand, None
+        strand = self._strand
+        if strand is not None:
+            self._strand = None
             strand.wake()
         elif self._future is not None and not self._future.done():
             self._future.set_result(None)
@@ -66,7 +70,18 @@ class Signal(Generic[T]):
 class Strand:
     """One coroutine, stepped by its news. Quacks like a Task as far as ``asyncio.timeout`` and friends look."""
 
-    __slots__ = ("__weakref__", "_cancels", "_coroutine", "_loop", "_must_cancel", "_on_end", "_stepping", "_waits_for", "finished")
+    __slots__ = (
+        "__weakref__",
+        "_cancels",
+        "_coroutine",
+        "_loop",
+        "_must_cancel",
+        "_on_end",
+        "_send",
+        "_stepping",
+        "_waits_for",
+        "finished",
+    )
 
     def __init__(
         self,
@@ -75,6 +90,7 @@ class Strand:
         on_end: Callable[[BaseException | None], None],
     ) -> None:
         self._coroutine = coroutine
+        self._send = coroutine.send
         self._loop = loop
         self._on_end = on_end
         self._waits_for: Signal[Any] | asyncio.Future[Any] | None = None
@@ -89,7 +105,7 @@ class Strand:
     def wake(self) -> None:
         """Run on: now, or in the next turn if some coroutine is running (two must not run inside each other)."""
         self._waits_for = None
-        if asyncio.current_task(self._loop) is None:
+        if _current_task(self._loop) is None:
             self._step()
         else:
             self._loop.call_soon(self._step)
@@ -103,29 +119,31 @@ class Strand:
         if self.finished:
             return
         loop = self._loop
-        asyncio._enter_task(loop, self)  # type: ignore[arg-type]
+        _enter_task(loop, self)
         _running = self
         try:
             if self._must_cancel:
                 self._must_cancel = False
                 awaited = self._coroutine.throw(asyncio.CancelledError())
             else:
-                awaited = self._coroutine.send(None)
+                awaited = self._send(None)
         except StopIteration:
             self.finished = True
             awaited = None
         except BaseException as error:
             self.finished = True
             _running = None
-            asyncio._leave_task(loop, self)  # type: ignore[arg-type]
+            _leave_task(loop, self)
             self._on_end(error)
             if not isinstance(error, Exception | asyncio.CancelledError):
                 raise
             return
         _running = None
-        asyncio._leave_task(loop, self)  # type: ignore[arg-type]
+        _leave_task(loop, self)
         if self.finished:
             self._on_end(None)
+        elif awaited.__class__ is Signal and not self._must_cancel:
+            self._waits_for = awaited
         else:
             self._wait_for(awaited)
 

@@ -110,14 +110,14 @@ class UpstreamCluster:
         """One attempt. Cancelling it resets the upstream connection."""
         stream, stats = request.stream, self.stats
         stream.cluster = self.cluster
-        host = self.pick(request)
+        host = self._only or self.pick(request)
         if host is None:
             stats.upstream_cx_none_healthy += 1
             return local_reply(503, "no healthy upstream", details="no_healthy_upstream", flags=Flag.UH, reset=Reset.NO_HEALTHY_UPSTREAM)
         stream.attempts += 1
-        stream.endpoint = host.endpoint
+        endpoint = stream.endpoint = host.endpoint
         stream.upstream_host = host.address
-        stream.tried = (*stream.tried, host.endpoint)
+        stream.tried = (*stream.tried, endpoint)
         host_stats = host.stats
         host_stats.rq_total += 1
         host_stats.rq_active += 1

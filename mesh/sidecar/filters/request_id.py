@@ -9,6 +9,10 @@ from random import Random
 from mesh.sidecar.filter import Field
 
 
+_FREE = ~(0xF << 76 | 0x3 << 62)
+_VERSION_4 = 0x4 << 76 | 0x2 << 62
+
+
 class RequestIds:
     """Random UUIDs (version 4), from a generator of its own: they have to be unlikely to clash, not hard to guess."""
 
@@ -16,6 +20,6 @@ class RequestIds:
         self._bits: Callable[[int], int] = (random or Random()).getrandbits  # noqa: S311 - see above
 
     def __call__(self) -> Field:
-        digits = f"{self._bits(128):032x}"
-        value = f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) & 3]}{digits[17:20]}-{digits[20:]}"
+        digits = "%032x" % (self._bits(128) & _FREE | _VERSION_4)
+        value = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
         return value, b"x-request-id: %b\r\n" % value.encode()
