@@ -34,7 +34,7 @@ demo: $(READY) $(if $(filter envoy,$(DATAPLANE)),$(ENVOY)) ## bring the bookshop
 	@$(BIN)/seatrial demo --runtime $(RUNTIME) --dataplane $(DATAPLANE)
 
 test: $(READY) $(ENVOY) ## all tests (Docker tests too, where an engine answers)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope $(PYTEST_ARGS)
 
 check: $(READY) ## ruff, mypy strict, import-linter, docs in sync
 	@$(BIN)/ruff check .

@@ -141,11 +141,14 @@ def _teller(config: pytest.Config) -> Any:
     if not config.getoption("--mesh-steps") or reporter is None:
         return None
 
+    capture = config.pluginmanager.getplugin("capturemanager")
+
     def tell(step: Step) -> None:
         mark = {True: "✔", False: "✘", None: "·"}[step.ok]
         took = f" ({step.seconds:.3f} s)" if step.seconds is not None else ""
-        reporter.ensure_newline()
-        reporter.write_line(f"    {mark} {step.kind:8}{step.title}{took}", green=step.ok is True, red=step.ok is False)
+        with capture.global_and_fixture_disabled():
+            reporter.ensure_newline()
+            reporter.write_line(f"    {mark} {step.kind:8}{step.title}{took}", green=step.ok is True, red=step.ok is False)
 
     return tell
 

@@ -189,7 +189,7 @@ class _Api:
             "complete": reached.complete,
             "proxies": dict(reached.proxies),
             "seconds": reached.seconds,
-            "touched": reached.touched,
+            "touched": reached.touched if any(action.action != "unchanged" for action in change.actions) else 0,
         }
         return JSONResponse(answer, 200 if reached.complete else 504)
 
