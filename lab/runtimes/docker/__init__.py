@@ -1,4 +1,4 @@
-"""The docker runtime: every workload is an app container and a sidecar container in the app's network namespace.
+"""The docker runtime: every workload is an app container and a sidecar container in one network namespace.
 
 The sidecar redirects the namespace's TCP traffic through itself; the app knows nothing of it. Istio: interceptionMode REDIRECT.
 """

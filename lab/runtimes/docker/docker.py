@@ -2,7 +2,7 @@
 
 import functools
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from lab.runtimes.docker import inside, leftovers, reaper
 from lab.runtimes.docker.containers import AT_ONCE, Containers, PortTaken, at_once, remove_labelled
 from lab.runtimes.docker.engine import connect, explained
 from lab.runtimes.docker.images import Images
-from lab.runtimes.docker.plan import ContainerSpec, Plan, make_plan
+from lab.runtimes.docker.plan import ContainerSpec, Plan, Pod, make_plan
 from lab.runtimes.docker.ports import free_port
 from lab.runtimes.docker.wanted import Wanted
 from lab.runtimes.runtime import LabError, Layout, ProcessState, Progress
@@ -84,36 +84,26 @@ class DockerRuntime:
         containers = self._containers
         with explained("cannot create the lab's network", "docker network prune frees the addresses of unused ones"):
             containers.create_network()
-        proxies = {proxy.joins: proxy for proxy in plan.proxies}
-        progress(f"starting the control plane, {len(plan.apps)} apps and their sidecars")
+        progress(f"starting the control plane, {len(plan.workloads)} apps and their sidecars")
 
         def start(spec: ContainerSpec) -> None:
             containers.create(spec, images[spec.image])
             containers.start(spec.name)
 
-        def start_workload(app: ContainerSpec, control: "Future[None]") -> None:
-            start(app)
+        def start_workload(pod: Pod, control: "Future[None]") -> None:
+            start(pod.network)
+            start(pod.app)
             control.result()  # whom the sidecar asks for at once
-            proxy = proxies[app.name]
-            containers.create(proxy, images[proxy.image])
-            self._join(proxy.name)
+            start(pod.proxy)
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
             control = pool.submit(start, plan.control)
             begun = [control, *(pool.submit(start, database) for database in plan.databases)]
-            begun += [pool.submit(start_workload, app, control) for app in plan.apps]
+            begun += [pool.submit(start_workload, pod, control) for pod in plan.workloads]
         for future in begun:
             future.result()
         for database in plan.databases:
             self._wait_for_database(database)
-
-    def _join(self, proxy: str) -> None:
-        """Start a sidecar, unless its app has ended in the meantime: that is what is to be told then."""
-        try:
-            self._containers.start(proxy)
-        except LabError:
-            if self._containers.get(f"{proxy.partition('/')[0]}/app").status == "running":
-                raise
 
     def _wait_for_database(self, spec: ContainerSpec) -> None:
         container = self._containers.get(spec.name)
@@ -157,16 +147,14 @@ class DockerRuntime:
         return [inside.state_of(containers.client, one, wanted) for one in listed]
 
     def start(self, names: Sequence[str]) -> None:
-        """An app takes its network with it when it ends: its sidecar, where one runs, starts again in the new one."""
-        containers = self._containers
+        """Networks first, sidecars last; where a network had to start again, whoever was in the old one has to as well."""
         running = {process.name for process in self.processes() if process.id}
-        first = [name for name in names if not name.endswith("/proxy") and name not in running]
-        self._wanted.forget(names)
-        at_once(containers.start, first)
-        stranded = [proxy for proxy in map(_proxy_of, first) if proxy in running]
-        at_once(lambda proxy: containers.get(proxy).kill(), stranded)
-        at_once(self._ended, stranded)
-        at_once(self._join, {*stranded, *(name for name in names if name.endswith("/proxy") and name not in running)})
+        wanted = {name for name in names if name not in running}
+        lost = {f"{name.removesuffix('/network')}/{part}" for name in wanted if name.endswith("/network") for part in ("app", "proxy")}
+        self._end(sorted(lost & running))
+        self._wanted.forget(wanted | lost)
+        for group in in_order(wanted | lost):
+            at_once(self._containers.start, group)
 
     def stop(self, names: Sequence[str], grace_seconds: float) -> None:
         """Sidecars first: they drain while their network is there."""
@@ -179,13 +167,12 @@ class DockerRuntime:
     def kill(self, names: Sequence[str]) -> None:
         self._wanted.note(names, "killed")
         running = {process.name for process in self.processes() if process.id}
-        group = [name for name in names if name in running]
-        with explained(f"cannot kill {', '.join(group)}"):
-            at_once(lambda name: self._containers.get(name).kill(), group)
-        at_once(self._ended, group)
+        self._end([name for name in names if name in running])
 
-    def _ended(self, name: str) -> None:
-        until(lambda: self._containers.get(name).status != "running", END_SECONDS, f"the end of {name}")
+    def _end(self, names: Sequence[str]) -> None:
+        with explained(f"cannot kill {', '.join(names)}"):
+            at_once(lambda name: self._containers.get(name).kill(), names)
+            at_once(lambda name: self._containers.get(name).wait(timeout=END_SECONDS), names)
 
     # --- looking in ----------------------------------------------------------------------------------------------
 
@@ -202,8 +189,10 @@ class DockerRuntime:
         return inside.admin(self._containers.get(f"{workload}/proxy"), path, method)
 
 
-def _proxy_of(app: str) -> str:
-    return f"{app.partition('/')[0]}/proxy"
+def in_order(names: Iterable[str]) -> list[list[str]]:
+    """Who stands on nobody, then the networks of workloads, the apps, the sidecars."""
+    parts = ("", "network", "app", "proxy")
+    return [[name for name in sorted(names) if name.partition("/")[2] == part] for part in parts]
 
 
 def _linux(binary: Path) -> Path:

@@ -34,8 +34,8 @@ CONTROL_SCRIPT = (
 class ContainerSpec:
     """``image`` is "mesh", "postgres", or somebody else's name. ``joins``: the container whose network it is in.
 
-    ``publish``: own port → port of this machine's 127.0.0.1. ``restricted``: no capability but ``capabilities``, nothing to write to
-    but /tmp and ``volumes``.
+    ``aliases``: its names in the network. ``publish``: own port → port of this machine's 127.0.0.1. ``restricted``: no capability but
+    ``capabilities``, nothing to write to but /tmp and ``volumes``.
     """
 
     name: str
@@ -54,37 +54,50 @@ class ContainerSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """``proxies`` are started after ``apps``, whose networks they join."""
+class Pod:
+    """A workload's containers. ``network`` does nothing but hold the network namespace of the two others: it outlives each of them.
 
+    Kubernetes: the pause container.
+    """
+
+    network: ContainerSpec
+    app: ContainerSpec
+    proxy: ContainerSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
     layout: Layout
     control: ContainerSpec
     databases: tuple[ContainerSpec, ...]
-    apps: tuple[ContainerSpec, ...]
-    proxies: tuple[ContainerSpec, ...]
-
-    @property
-    def all(self) -> tuple[ContainerSpec, ...]:
-        return (self.control, *self.databases, *self.apps, *self.proxies)
+    workloads: tuple[Pod, ...]
 
 
 def make_plan(topology: Topology, lab: str, dataplane: str, services_yaml: str, secret: str, free_port: Callable[[], int]) -> Plan:
     """``secret`` is the databases' password."""
     workloads = topology.workloads("docker")
     http = free_port()
-    places, apps = [], []
+    places, pods = [], []
     for workload in workloads:
         publish = {port: free_port() for port in (*(port.port for port in workload.ports), HEALTH_PORT)}
         places.append(_place(workload, publish))
-        apps.append(replace(app(workload, lab, topology, secret), publish=publish))
+        pods.append(_pod(app(workload, lab, topology, secret), proxy(workload, dataplane), publish))
     layout = Layout(f"http://127.0.0.1:{http}", f"{CONTROL_ALIAS}:{XDS_PORT}", tuple(places))
-    return Plan(
-        layout,
-        replace(control(services_yaml), publish={HTTP_PORT: http}),
-        databases(workloads, secret),
-        tuple(apps),
-        tuple(proxy(workload, dataplane) for workload in workloads),
+    published = replace(control(services_yaml), publish={HTTP_PORT: http})
+    return Plan(layout, published, databases(workloads, secret), tuple(pods))
+
+
+def _pod(app: ContainerSpec, proxy: ContainerSpec, publish: Mapping[int, int]) -> Pod:
+    """The names and ports of an app belong to its network."""
+    network = ContainerSpec(
+        name=f"{app.name.partition('/')[0]}/network",
+        image="mesh",
+        command=("sleep", "infinity"),
+        user=APP_USER,
+        aliases=app.aliases,
+        publish=publish,
     )
+    return Pod(network, replace(app, aliases=(), joins=network.name), replace(proxy, joins=network.name))
 
 
 def control(services_yaml: str) -> ContainerSpec:

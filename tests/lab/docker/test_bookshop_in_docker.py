@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -86,7 +87,7 @@ def test_what_is_applied_holds_for_calls_that_the_app_makes(bookshop: Lab) -> No
 
 def test_nobody_comes_past_the_sidecar(bookshop: Lab, engine: docker.DockerClient) -> None:
     """Not even to the container's own address."""
-    details = container(engine, bookshop, "details-v1-0/app")
+    details = container(engine, bookshop, "details-v1-0/network")
     (network,) = details.attrs["NetworkSettings"]["Networks"].values()
     program = f"import urllib.request as u; print(dict(u.urlopen('http://{network['IPAddress']}:9080/details/0').headers))"
     answer = container(engine, bookshop, "control").exec_run(["python3", "-c", program])
@@ -118,14 +119,34 @@ def test_ratings_v2_keeps_them_on_postgres(bookshop: Lab, engine: docker.DockerC
     assert database.exec_run(query, environment={"PGPASSWORD": environment["POSTGRES_PASSWORD"]}).output.strip() == b"3"
 
 
-def test_an_app_that_was_killed_comes_back_with_its_sidecar(bookshop: Lab) -> None:
+def test_an_app_that_was_killed_is_missed_and_comes_back(bookshop: Lab) -> None:
     bookshop.kill("details-v1-0/app")
-    (row,) = [row for row in bookshop.ps() if row["name"] == "details-v1-0"]
-    assert (row["app"], row["ready"]) == ("killed", False)
-    bookshop.start("details-v1-0/app")
+
+    def row() -> dict[str, Any]:
+        return next(row for row in bookshop.ps() if row["name"] == "details-v1-0")
+
+    assert (row()["app"], row()["proxy"]) == ("killed", "running")
+    until(lambda: not row()["ready"], 10, "the sidecar's probe")
+    with bookshop.client() as client:
+        assert client.get("/api/v1/products/0").status == 503
+        bookshop.start("details-v1-0/app")
+        bookshop.wait_ready(30)
+        assert client.get("/api/v1/products/0").status == 200
+
+
+def test_a_sidecar_that_was_killed_comes_back_and_captures_again(bookshop: Lab) -> None:
+    bookshop.kill("details-v1-0/proxy")
+    bookshop.start("details-v1-0/proxy")
     bookshop.wait_ready(30)
     with bookshop.client() as client:
-        assert client.get("/api/v1/products/0").status == 200
+        assert client.get("/api/v1/products/0", headers={"user-agent": "again"}).status == 200
+    assert access_log(bookshop, "details-v1-0", "again")
+
+
+def test_a_workload_stops_within_its_grace(bookshop: Lab) -> None:
+    bookshop.restart("ratings-v1-0")
+    bookshop.wait_ready(30)
+    assert {process.name: process.status for process in bookshop._runtime.processes()}["ratings-v1-0/app"] == "running"
 
 
 def test_the_control_plane_comes_back_knowing_what_it_knew(bookshop: Lab) -> None:

@@ -125,7 +125,7 @@ def test_a_tied_lab_goes_with_its_process(one: Callable[..., Path], home: Path, 
     with bringing_up(one(LISTING), "tied") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
-        assert len(engine.api.containers(filters=mine)) == 3
+        assert len(engine.api.containers(filters=mine)) == 4
         process.send_signal(signal.SIGKILL)
     until(lambda: not engine.api.containers(all=True, filters=mine) and not engine.api.networks(filters=mine), 30, "the reaper")
     Lab.take_down("one")

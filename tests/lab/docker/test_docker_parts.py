@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.runtimes.docker import inside
+from lab.runtimes.docker.docker import in_order
 from lab.runtimes.docker.engine import connect
 from lab.runtimes.docker.plan import make_plan
 from lab.runtimes.docker.ports import free_port
@@ -50,16 +51,24 @@ def test_the_lock_file_has_all_that_the_image_needs() -> None:
     assert "fastapi==" in subset(lock.read_text())
 
 
-def test_only_sidecars_have_capabilities_and_only_the_engine_is_left_without_root() -> None:
+def test_only_sidecars_have_capabilities_and_begin_as_root() -> None:
     plan = make_plan(load("bookshop"), "lab", "python", "", "secret", free_port)
-    assert {proxy.capabilities for proxy in plan.proxies} == {("NET_ADMIN", "SETGID", "SETUID")}
-    assert all(not app.capabilities and app.restricted and app.user == "10001:10001" for app in plan.apps)
-    assert [proxy.joins for proxy in plan.proxies] == [app.name for app in plan.apps]
+    assert {pod.proxy.capabilities for pod in plan.workloads} == {("NET_ADMIN", "SETGID", "SETUID")}
+    others = [plan.control, *(spec for pod in plan.workloads for spec in (pod.network, pod.app))]
+    assert all(not spec.capabilities and spec.restricted and spec.user == "10001:10001" for spec in others)
+
+
+def test_app_and_sidecar_are_in_a_network_that_outlives_both() -> None:
+    for pod in make_plan(load("bookshop"), "lab", "python", "", "secret", free_port).workloads:
+        assert pod.app.joins == pod.proxy.joins == pod.network.name
+        assert pod.network.aliases
+        assert 15021 in pod.network.publish
+    assert in_order(["a/proxy", "a/network", "control", "a/app"]) == [["control"], ["a/network"], ["a/app"], ["a/proxy"]]
 
 
 def test_a_workload_with_a_database_is_told_where_it_is() -> None:
     plan = make_plan(load("bookshop"), "lab", "python", "", "secret", free_port)
-    urls = {app.name: app.environment.get("DATABASE_URL") for app in plan.apps}
+    urls = {pod.app.name: pod.app.environment.get("DATABASE_URL") for pod in plan.workloads}
     assert urls["ratings-v2-0/app"] == "postgresql://seatrial:secret@ratings-v2-database:5432/ratings"
     assert urls["ratings-v1-0/app"] is None
     assert [database.aliases for database in plan.databases] == [("ratings-v2-database",)]
