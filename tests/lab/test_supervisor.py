@@ -13,7 +13,7 @@ import pytest
 
 from lab.journal import Journal
 from lab.runtimes.local import processes
-from lab.runtimes.local.children import Call, ChildSpec, spawned
+from lab.runtimes.local.birth import Call, ChildSpec, spawned
 from lab.runtimes.local.control import Control, SupervisorGone
 from lab.until import until
 

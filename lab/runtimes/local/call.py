@@ -2,7 +2,7 @@
 
 import sys
 
-from lab.runtimes.local.children import run
+from lab.runtimes.local.birth import run
 
 if __name__ == "__main__":
     module, takes, *arguments = [*sys.argv[1:], ""] if len(sys.argv) == 2 else sys.argv[1:]

@@ -13,7 +13,7 @@ from typing import Any
 from lab.client import Client, Response
 from lab.journal import Journal
 from lab.runtimes.local import addresses, processes
-from lab.runtimes.local.children import ChildSpec, spawned
+from lab.runtimes.local.birth import ChildSpec, spawned
 from lab.runtimes.local.control import Control, SupervisorGone
 from lab.runtimes.local.logs import follow, tail_of
 from lab.runtimes.local.plan import Plan, base_environment, make_plan

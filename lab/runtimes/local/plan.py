@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lab import envoy_binary
 from lab.runtimes.local.addresses import Addresses
-from lab.runtimes.local.children import Call, ChildSpec
+from lab.runtimes.local.birth import Call, ChildSpec
 from lab.runtimes.runtime import LabError, Layout, Place, Progress
 from lab.topology import Topology, WorkloadSpec
 

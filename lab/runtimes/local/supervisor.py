@@ -20,35 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from lab.journal import Journal
-from lab.runtimes.local import control, processes
-from lab.runtimes.local.children import ENDINGS, ChildSpec, become, imported
+from lab.runtimes.local import control
+from lab.runtimes.local.birth import ENDINGS, ChildSpec, become, imported
+from lab.runtimes.local.child import Child
+from lab.state import StateError
 
 GRACE_SECONDS = 1.5
 UNCLAIMED_SECONDS = 10.0  # whoever started this process and has not said a word by then has died
-
-
-@dataclass(slots=True)
-class Child:
-    """``wanted`` is what ``status`` becomes when it ends on demand; empty: it was not asked to."""
-
-    spec: ChildSpec
-    pid: int = 0
-    start: str = ""
-    status: str = "stopped"
-    exit_status: int | None = None
-    entry: int = 0
-    wanted: str = ""
-    deadline: float | None = None
-    began: float = 0.0
-    lasted: float = 0.0
-
-    @property
-    def lives(self) -> bool:
-        return self.pid != 0
-
-    def to_json(self) -> dict[str, Any]:
-        seconds = time.monotonic() - self.began if self.lives else self.lasted
-        return {"name": self.spec.name, "pid": self.pid, "status": self.status, "exit_status": self.exit_status, "seconds": seconds}
 
 
 @dataclass(slots=True, eq=False)
@@ -192,7 +170,7 @@ class Supervisor:
         """The answer follows when all of them have ended."""
         children = self._named(names)
         for child in children:
-            self._ask_to_end(child, how, grace_seconds)
+            child.ask_to_end(how, grace_seconds)
         asker.awaits = {child.spec.name for child in children}
 
     def _shutdown(self, asker: Asker, grace_seconds: float) -> None:
@@ -235,9 +213,7 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
         with suppress(OSError):
             os.setpgid(pid, pid)  # the child does it too; whoever is first
-        child.pid, child.start = pid, processes.start_of(pid) or ""
-        child.status, child.exit_status, child.wanted, child.deadline = "running", None, "", None
-        child.began = time.monotonic()
+        child.born(pid)
         self._journal.made(child.entry, pid=pid, start=child.start)
 
     def _forget(self) -> None:
@@ -248,58 +224,23 @@ class Supervisor:
         if self._own is not None:
             self._own.close()
 
-    def _ask_to_end(self, child: Child, how: str, grace_seconds: float) -> None:
-        if not child.lives:
-            return
-        child.wanted = "killed" if how == "kill" else "stopped"
-        child.status = "stopping"
-        if how == "kill":
-            self._signal_group(child, signal.SIGKILL)
-            return
-        deadline = time.monotonic() + grace_seconds
-        child.deadline = deadline if child.deadline is None else min(deadline, child.deadline)
-        with suppress(ProcessLookupError):
-            os.kill(child.pid, signal.SIGTERM)  # its leader alone: how its own children end is its affair
-
-    def _signal_group(self, child: Child, number: signal.Signals) -> None:
-        for send in (os.killpg, os.kill):  # the group may not exist yet
-            with suppress(ProcessLookupError, PermissionError):
-                send(child.pid, number)
-
     def _enforce_deadlines(self) -> None:
         now = time.monotonic()
         if self._unclaimed_until is not None and now >= self._unclaimed_until:
             self._leaving = True
         for child in self._children.values():
-            if child.deadline is not None and now >= child.deadline:
-                child.deadline = None
-                self._signal_group(child, signal.SIGKILL)
+            child.enforce_deadline(now)
 
     def _reap(self) -> None:
         for child in self._children.values():
-            if not child.lives or not _has_ended(child.pid):
-                continue
-            self._signal_group(child, signal.SIGKILL)  # what it left behind, while its number is still its own
-            _, status = os.waitpid(child.pid, 0)
-            self._ended(child, os.waitstatus_to_exitcode(status))
-
-    def _ended(self, child: Child, exit_status: int) -> None:
-        child.lasted = time.monotonic() - child.began
-        child.pid, child.deadline, child.exit_status = 0, None, exit_status
-        child.status = child.wanted or ("crashed" if exit_status else "exited")
-        self._journal.gone(child.entry)
+            if child.reap():
+                with suppress(StateError):  # a full disk is no reason to end: what is gone is recognised as gone without it
+                    self._journal.gone(child.entry)
 
     def _shut_down(self, grace_seconds: float) -> None:
         self._leaving = True
         for child in self._children.values():
-            self._ask_to_end(child, "stop", grace_seconds)
-
-
-def _has_ended(pid: int) -> bool:
-    """Whether this child is dead; its corpse stays, and keeps its number."""
-    if hasattr(os, "waitid"):
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    return processes.start_of(pid) is None
+            child.ask_to_end("stop", grace_seconds)
 
 
 def main(argv: list[str] | None = None) -> None:

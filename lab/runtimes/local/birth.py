@@ -1,4 +1,4 @@
-"""One child: forked or executed, with a log of its own, in a process group of its own, and not outliving its parent."""
+"""How a child comes to be: forked or executed, with a log of its own, in a process group of its own, and not outliving its parent."""
 
 import ctypes
 import gc
