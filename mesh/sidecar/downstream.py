@@ -9,7 +9,7 @@ import logging
 from typing import Final, cast
 
 from mesh.sidecar.body import EMPTY, Body
-from mesh.sidecar.connection_manager import ConnectionManager, Worker
+from mesh.sidecar.connection_manager import ENDED_AT_A_TIME, ConnectionManager, Worker
 from mesh.sidecar.filter import Flag, Request, Response, StreamInfo, local_reply
 from mesh.sidecar.strand import Signal, Strand
 from mesh.sidecar.wire.chunks import ChunkedReader
@@ -412,7 +412,10 @@ class HttpConnection(asyncio.Protocol):
             stream.details = stream.details or response.details
             stream.bytes_sent = self._out_bytes
         self._request = None
-        self._current.observe(request, response)
+        ended = self._worker.ended
+        ended.append((self._current, request, response))
+        if len(ended) >= ENDED_AT_A_TIME:
+            self._worker.settle()
 
     def _refuse(self, status: int, details: str, text: str = "", flags: int = Flag.DPE) -> None:
         """What came is no request: say so, and end the connection."""

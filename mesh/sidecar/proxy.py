@@ -100,6 +100,7 @@ class Proxy:
         self.clusters.abort()
         await self.context.close()
         await asyncio.sleep(0)  # transports tell their protocols that they are closed in the next turn
+        self._worker.settle()
         self._logs.close()
 
     # --- configuration
@@ -174,10 +175,15 @@ class Proxy:
         if now >= self._flush_at:
             self._flush_at = now + FLUSH_SECONDS
             self._wall.tick()
-            self._logs.flush()
+            self.flush()
         for connection in [c for c in worker.connections if c.deadline_seconds <= now]:
             connection.check_deadline(now)
         self.clusters.sweep(now)
+
+    def flush(self) -> None:
+        """Write the access log up to now."""
+        self._worker.settle()
+        self._logs.flush()
 
     # --- what it tells about itself
 
@@ -189,6 +195,7 @@ class Proxy:
 
     def stats(self) -> dict[str, int]:
         """Envoy's counters and gauges by their names."""
+        self._worker.settle()
         result = {"listener.no_filter_chain_match": self._server.no_filter_chain_match}
         groups: list[tuple[str, dict[str, Any]]] = [("http", dict(self._http_stats)), ("tcp", dict(self._tcp_stats))]
         groups.append(("cluster", dict(self.clusters.stats)))
@@ -202,4 +209,5 @@ class Proxy:
 
     def prometheus(self) -> str:
         """Everything that was counted, in Prometheus' text format."""
+        self._worker.settle()
         return "".join([*exposition.istio(self.metrics.series.values()), *exposition.envoy(self.stats())])

@@ -4,6 +4,7 @@ Envoy: source/common/router/router.cc and upstream/cluster_manager_impl.cc. What
 ``Response`` with ``reset`` set, which the retry filter may give another chance.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -129,7 +130,11 @@ class UpstreamCluster:
                 host_stats.rq_error += 1
                 return self._connect_failed(request, connection)
             stream.upstream_local = connection.local_address
-            outcome = await connection.exchange(request)
+            try:
+                outcome = await connection.start(request)
+            except asyncio.CancelledError:
+                connection.abandon(request)
+                raise
         finally:
             host_stats.rq_active -= 1
         if isinstance(outcome, Reset):

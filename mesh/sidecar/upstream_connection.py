@@ -29,7 +29,7 @@ _UPGRADE: Final = b"connection: upgrade\r\nupgrade: %b\r\n"
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """``exchange`` sends a request and waits for the head of its answer; the body follows as a stream."""
+    """``start`` sends a request and brings the head of its answer; the body follows as a stream."""
 
     def __init__(self, host: "Host", reader: HeadReader) -> None:
         self.host = host
@@ -53,8 +53,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     # --- the request
 
-    async def exchange(self, request: Request) -> Response | Reset:
-        """Cancelling this closes the connection."""
+    def start(self, request: Request) -> Signal[Response | Reset]:
+        """Send a request; the signal brings the answer. Who gives up waiting for it must ``abandon``."""
         self._request = request
         self._reusable = False
         self._interim = 0
@@ -74,11 +74,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.write(head)
             self._sending = body
             body.attach(self)
-        try:
-            return await self._signal
-        except asyncio.CancelledError:
-            self.abort()
-            raise
+        return self._signal
 
     def _head(self, request: Request, body: Body) -> bytes:
         more = b""
@@ -292,6 +288,11 @@ class UpstreamConnection(asyncio.Protocol):
             self.closed = True
             if self._transport is not None:
                 self._transport.close()
+
+    def abandon(self, request: Request) -> None:
+        """Nobody waits for this answer any more. If it has come meanwhile, the connection may already serve somebody else."""
+        if self._request is request:
+            self.abort()
 
     def abort(self) -> None:
         """Close now; who waits here has gone."""

@@ -8,7 +8,6 @@ from random import Random
 
 from mesh.sidecar.filter import Field
 
-
 _FREE = ~(0xF << 76 | 0x3 << 62)
 _VERSION_4 = 0x4 << 76 | 0x2 << 62
 

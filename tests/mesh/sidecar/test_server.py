@@ -155,7 +155,7 @@ async def test_ten_megabytes_pass_a_tcp_chain_both_ways(bench: Any, make: Any) -
     async with asyncio.timeout(3):
         while not bench.proxy.stats()["tcp.t.downstream_cx_rx_bytes_total"]:  # noqa: ASYNC110 - the other side's end makes no event
             await asyncio.sleep(0.01)
-    bench.proxy._logs.flush()
+    bench.proxy.flush()
     assert bench.log_path.read_text() == f"- - {len(data)} {len(data) + 4} up -\n"
 
 
@@ -164,7 +164,7 @@ async def test_a_tcp_upstream_that_is_not_there_closes_the_connection(bench: Any
     client = await bench.client()
     client.send(b"hello")
     assert await client.is_closed()
-    bench.proxy._logs.flush()
+    bench.proxy.flush()
     assert bench.log_path.read_text().startswith("UF ")
 
 

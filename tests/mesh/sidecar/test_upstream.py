@@ -32,7 +32,7 @@ async def last_log(bench: Any) -> dict[str, Any]:
     """The newest line; the stream may end just after its last byte was read."""
     async with asyncio.timeout(3):
         while True:
-            bench.proxy._logs.flush()
+            bench.proxy.flush()
             lines = bench.log_path.read_text().splitlines() if bench.log_path.exists() else []
             if lines:
                 entry: dict[str, Any] = json.loads(lines[-1])
