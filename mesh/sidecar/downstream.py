@@ -98,6 +98,11 @@ class HttpConnection(asyncio.Protocol):
         if not self.closed and self._transport is not None:
             self._transport.close()
 
+    def _open(self) -> asyncio.Transport | None:
+        """The transport, if it can be written to. uvloop raises where it cannot, and tells us only in the next turn that it is closed."""
+        transport = self._transport
+        return None if transport is None or self.closed or transport.is_closing() else transport
+
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
@@ -214,8 +219,9 @@ class HttpConnection(asyncio.Protocol):
         self._remaining = length
         self._chunks = ChunkedReader() if length == CHUNKED else None
         self._state = _BODY
-        if expects and not rest and self._transport is not None:
-            self._transport.write(CONTINUE)
+        transport = self._open()
+        if expects and not rest and transport is not None:
+            transport.write(CONTINUE)
         return self._take_body(request.body, rest) if rest else b""
 
     def _take_body(self, body: Body, data: bytes) -> bytes:
@@ -252,14 +258,16 @@ class HttpConnection(asyncio.Protocol):
     # --- flow control of the request's body
 
     def pause_body(self) -> None:
-        if not self._reading_paused and self._transport is not None and not self.closed:
+        transport = self._open()
+        if not self._reading_paused and transport is not None:
             self._reading_paused = True
-            self._transport.pause_reading()
+            transport.pause_reading()
 
     def resume_body(self) -> None:
-        if self._reading_paused and self._transport is not None and not self.closed:
+        transport = self._open()
+        if self._reading_paused and transport is not None:
             self._reading_paused = False
-            self._transport.resume_reading()
+            transport.resume_reading()
 
     def cancel_body(self) -> None:
         """Nobody wants the rest of the request: the answer will end the connection."""
@@ -324,8 +332,9 @@ class HttpConnection(asyncio.Protocol):
             more = b"content-length: %d\r\n" % len(data)
         self._out_bytes = len(data)
         head = self._head(response, more)
-        if self._transport is not None and not self.closed:
-            self._transport.write(head + data if data else head)
+        transport = self._open()
+        if transport is not None:
+            transport.write(head + data if data else head)
 
     def _head(self, response: Response, more: bytes) -> bytes:
         self._answer_begun = True
@@ -348,8 +357,9 @@ class HttpConnection(asyncio.Protocol):
         data = body.take()
         self._out_bytes = len(data)
         head = self._head(response, more)
-        if self._transport is not None:
-            self._transport.write(head + (chunk(data) if data and self._out_chunked else data))
+        transport = self._open()
+        if transport is not None:
+            transport.write(head + (chunk(data) if data and self._out_chunked else data))
         self._out = body
         if self._writing_paused:
             body.pause()
@@ -358,17 +368,19 @@ class HttpConnection(asyncio.Protocol):
 
     def body_data(self, data: bytes) -> None:
         self._out_bytes += len(data)
-        if self._transport is not None and not self.closed:
-            self._transport.write(chunk(data) if self._out_chunked else data)
+        transport = self._open()
+        if transport is not None:
+            transport.write(chunk(data) if self._out_chunked else data)
             if self._current.idle_seconds:
                 self._touch(self._worker.clock())
 
     def body_end(self) -> None:
-        if self._transport is not None and not self.closed:
+        transport = self._open()
+        if transport is not None:
             if self._out_chunked:
-                self._transport.write(LAST_CHUNK)
+                transport.write(LAST_CHUNK)
             if self._state == _TUNNEL:
-                self._transport.write_eof()
+                transport.write_eof()
         self._out = None
         if self._state == _TUNNEL:
             self._tunnel_ended()
@@ -436,8 +448,9 @@ class HttpConnection(asyncio.Protocol):
         self._buffer.clear()
         self.resume_body()
         self.deadline_seconds = self._worker.clock() + LINGER_SECONDS
-        if self._transport is not None and not self.closed:
-            self._transport.write_eof()
+        transport = self._open()
+        if transport is not None:
+            transport.write_eof()
 
     def _give_up(self, response: Response) -> None:
         """Break off the request being served; the client gets this answer if none has begun."""

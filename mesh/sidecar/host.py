@@ -59,7 +59,7 @@ class Host:
         """The connection that was used last, if it still stands."""
         while self._idle:
             connection = self._idle.pop()
-            if connection.closed:
+            if connection.lost:
                 continue
             self._busy.add(connection)
             if self._clock() - connection.idle_since_seconds > SUSPECT_AFTER_SECONDS and connection.has_news():

@@ -61,17 +61,19 @@ class UpstreamConnection(asyncio.Protocol):
         self.requests += 1
         body = request.body
         head = self._head(request, body)
-        assert self._transport is not None
-        if body.complete and not request.upgrade:
+        transport = self._open()
+        if transport is None:
+            self._fail(Reset.CONNECTION_TERMINATION)
+        elif body.complete and not request.upgrade:
             data = body.take()
             if not data:
-                self._transport.write(head + LAST_CHUNK if self._sending_chunked else head)
+                transport.write(head + LAST_CHUNK if self._sending_chunked else head)
             elif self._sending_chunked:
-                self._transport.write(b"".join((head, chunk(data), LAST_CHUNK)))
+                transport.write(b"".join((head, chunk(data), LAST_CHUNK)))
             else:
-                self._transport.write(head + data)
+                transport.write(head + data)
         else:
-            self._transport.write(head)
+            transport.write(head)
             self._sending = body
             body.attach(self)
         return self._signal
@@ -90,22 +92,25 @@ class UpstreamConnection(asyncio.Protocol):
         return request_head(request.method, request.path, request.authority, request.headers.fields, more)
 
     def body_data(self, data: bytes) -> None:
-        if self._transport is not None and not self.closed:
-            self._transport.write(chunk(data) if self._sending_chunked else data)
+        transport = self._open()
+        if transport is not None:
+            transport.write(chunk(data) if self._sending_chunked else data)
 
     def body_end(self) -> None:
         self._sending = None
-        if self._transport is None or self.closed:
+        transport = self._open()
+        if transport is None:
             return
         if self._sending_chunked:
-            self._transport.write(LAST_CHUNK)
+            transport.write(LAST_CHUNK)
         elif self._request is not None and self._request.upgrade:
             self._end_tunnel(from_upstream=False)
 
     def _end_tunnel(self, *, from_upstream: bool) -> None:
         """One direction has ended; the other goes on. With both at their end the connection is done."""
-        if not from_upstream and self._transport is not None:
-            self._transport.write_eof()
+        transport = self._open()
+        if not from_upstream and transport is not None:
+            transport.write_eof()
         if self._body is None and self._sending is None:
             self.close()
 
@@ -220,14 +225,16 @@ class UpstreamConnection(asyncio.Protocol):
     # --- flow control of the answer's body
 
     def pause_body(self) -> None:
-        if self._transport is not None and not self.closed:
+        transport = self._open()
+        if transport is not None:
             self._reading_paused = True
-            self._transport.pause_reading()
+            transport.pause_reading()
 
     def resume_body(self) -> None:
-        if self._reading_paused and self._transport is not None and not self.closed:
+        transport = self._open()
+        if self._reading_paused and transport is not None:
             self._reading_paused = False
-            self._transport.resume_reading()
+            transport.resume_reading()
 
     def cancel_body(self) -> None:
         self._body = None
@@ -240,6 +247,10 @@ class UpstreamConnection(asyncio.Protocol):
         name = transport.get_extra_info("sockname")
         self.local_address = f"{name[0]}:{name[1]}" if name else ""
         self.host.opened(self)
+
+    @property
+    def lost(self) -> bool:
+        return self._open() is None
 
     def has_news(self) -> bool:
         """Whether something waits to be read; on an idle connection that is its end, or bytes that nobody asked for."""
@@ -288,6 +299,11 @@ class UpstreamConnection(asyncio.Protocol):
             self.closed = True
             if self._transport is not None:
                 self._transport.close()
+
+    def _open(self) -> asyncio.Transport | None:
+        """The transport, if it can be written to. uvloop raises where it cannot, and tells us only in the next turn that it is closed."""
+        transport = self._transport
+        return None if transport is None or self.closed or transport.is_closing() else transport
 
     def abandon(self, request: Request) -> None:
         """Nobody waits for this answer any more. If it has come meanwhile, the connection may already serve somebody else."""

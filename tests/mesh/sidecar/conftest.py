@@ -232,9 +232,10 @@ def make() -> Make:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+async def bench(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Bench]:
     async with AsyncExitStack() as stack:
         yield Bench(stack, tmp_path / "access.log")
+    assert [record.getMessage() for record in caplog.get_records("call") if record.name.startswith("mesh")] == []
 
 
 @pytest.fixture

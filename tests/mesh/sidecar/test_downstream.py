@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from mesh.policy.retry import RetryPolicy
+
 
 async def test_one_connection_carries_many_requests_on_one_upstream_connection(bench: Any) -> None:
     upstream = await bench.upstream()
@@ -305,3 +307,45 @@ async def test_two_hundred_clients_at_once(bench: Any) -> None:
         for _ in range(200):
             group.create_task(one())
     assert len(upstream.seen) == 1000
+
+
+async def test_clients_that_leave_at_the_very_moment_of_their_answer_hurt_nobody(bench: Any) -> None:
+    upstream = await bench.upstream()
+    await bench.forward_to(upstream.port)
+    host, port = bench.proxy.listener_addresses()["in"]
+
+    async def leave(number: int) -> None:
+        for _ in range(20):
+            _, writer = await asyncio.open_connection(host, port)
+            writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            await asyncio.sleep(0.0002 * (number % 8))
+            writer.transport.abort() if number % 2 else writer.close()
+
+    async def stay() -> None:
+        client = await bench.client()
+        for _ in range(50):
+            assert (await client.get()).status == 200
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(24):
+            group.create_task(leave(number))
+        for _ in range(4):
+            group.create_task(stay())
+
+
+async def test_upstreams_that_hang_up_after_each_answer_cost_nobody_a_request(bench: Any) -> None:
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")
+        await writer.drain()
+
+    await bench.forward_to(await bench.server(once), RetryPolicy(retry_on=("reset-before-request",), attempts=3))
+
+    async def ask() -> None:
+        client = await bench.client()
+        for _ in range(30):
+            assert (await client.get()).status == 200
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(16):
+            group.create_task(ask())
