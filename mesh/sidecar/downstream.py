@@ -21,6 +21,8 @@ LINGER_SECONDS: Final = 1.0  # after a refusal the client may still be sending: 
 IDLE_SECONDS: Final = 3600.0  # Envoy's idle time-out of a downstream connection
 HEADERS_SECONDS: Final = 60.0  # for a whole head, where the listener sets no limit: a head that takes longer is an attack
 NEVER: Final = float("inf")
+REFUSED_WITHOUT_A_WORD: Final = frozenset({"missing_host_header", "upgrade_failed", "path_normalization_failed"})
+"""Envoy's codec takes these for HTTP, its connection manager does not: an empty body, and no flag."""
 
 _HEAD, _BODY, _BUSY, _TUNNEL, _LINGER = range(5)
 
@@ -436,7 +438,10 @@ class HttpConnection(asyncio.Protocol):
         request = Request("", "", "", body=EMPTY, stream=StreamInfo(now, self._worker.wall.epoch(now)))
         request.stream.downstream_local, request.stream.downstream_remote = self.local_address, self.remote_address
         self.manager.stats.downstream_cx_protocol_error += 1
-        response = local_reply(status, text or reason(status), details=details, flags=flags)
+        if details in REFUSED_WITHOUT_A_WORD:
+            response = local_reply(status, details=details)
+        else:
+            response = local_reply(status, text or reason(status), details=details, flags=flags)
         self._close_after = True
         self._answer(request, response)
         self._finish(request, response)

@@ -57,10 +57,10 @@ class _Side(asyncio.Protocol):
     def join(self, other: "_Side") -> None:
         """From now on: what came before, then what comes."""
         self.other = other
-        if self._held and other.transport is not None:
+        if self._held and other.transport is not None and not other.transport.is_closing():
             other.transport.write(self._held)
             self._held = b""
-        if self.transport is not None and not other._full:
+        if self.transport is not None and not other._full and not self.transport.is_closing():
             self.transport.resume_reading()
         if self.ended:
             self._pass_end_on()
@@ -68,7 +68,8 @@ class _Side(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.received_bytes += len(data)
         if self.other is not None and self.other.transport is not None:
-            self.other.transport.write(data)
+            if not self.other.transport.is_closing():
+                self.other.transport.write(data)
             return
         self._held += data
         if len(self._held) > HIGH_WATER_BYTES and self.transport is not None:

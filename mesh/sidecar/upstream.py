@@ -184,6 +184,5 @@ def _reply(reset: Reset, transport_failure: str, attempts: int) -> Response:
     text = f"upstream connect error or disconnect/reset before headers. {again}reset reason: {word.replace('_', ' ')}"
     details = f"upstream_reset_before_response_started{{{word}}}"
     if transport_failure:
-        text += f", transport failure reason: {transport_failure}"
         details = details[:-1] + f"|{transport_failure.replace(' ', '_')}}}"
     return local_reply(status, text, details=details, flags=flags, reset=reset)

@@ -217,7 +217,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._chunks = None
         self._detach()
         if self._reusable and not self.closed:
-            self.resume_body()  # whoever took the body may have paused us at its very end
+            if self._reading_paused:
+                self.resume_body()  # whoever took the body may have paused us at its very end
             self.host.release(self)
         else:
             self.close()

@@ -152,7 +152,7 @@ class HeadReader:
         method, path, authority, minor = start
         host = fields.pop("host", None)
         if host is None:
-            raise MalformedMessage("http1.missing_host")
+            raise MalformedMessage("missing_host_header")
         if authority is None:
             authority = host[0]
         length = 0

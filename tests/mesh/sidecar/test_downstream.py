@@ -349,3 +349,16 @@ async def test_upstreams_that_hang_up_after_each_answer_cost_nobody_a_request(be
     async with asyncio.TaskGroup() as group:
         for _ in range(16):
             group.create_task(ask())
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [(b"", 400), (b"host: a\r\nconnection: upgrade\r\nupgrade: foo\r\n", 403)],
+    ids=["no host", "upgrade to what is not allowed"],
+)
+async def test_http_that_the_listener_does_not_take_is_refused_without_a_word(bench: Any, head: bytes, status: int) -> None:
+    await bench.forward_to((await bench.upstream()).port)
+    client = await bench.client()
+    client.send(b"GET / HTTP/1.1\r\n" + head + b"\r\n")
+    answer = await client.answer()
+    assert (answer.status, answer.body, answer.headers["connection"]) == (status, b"", "close")

@@ -73,7 +73,7 @@ async def test_an_upstream_that_does_not_answer_properly(bench: Any, data: bytes
 async def test_a_refused_connection(bench: Any, free_port: Callable[[], int]) -> None:
     await bench.forward_to(free_port(), access_logs=(LOG,))
     answer = await (await bench.client()).get()
-    assert (answer.status, answer.body.decode()[: len(RESET) + 25]) == (503, RESET + "remote connection failure")
+    assert (answer.status, answer.body.decode()) == (503, RESET + "remote connection failure")
     log = await last_log(bench)
     assert (log["flags"], log["attempts"], log["failure"]) == ("UF", 1, "delayed_connect_error:_Connection_refused")
     assert log["details"] == "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}"
