@@ -28,10 +28,11 @@ _COMMON = {
     "destination_service_namespace": "%CLUSTER_METADATA(istio:service_namespace)%",
 }
 _PEER = ("workload", "workload_namespace", "principal", "app", "version", "cluster", "canonical_service", "canonical_revision")
+_KEYS = {"workload": "workload_name"}  # an endpoint's ``workload`` is Istio's packed form of five facts
 _TAGS = {
     "source": _COMMON
     | {"reporter": "source", "connection_security_policy": "unknown"}
-    | {f"destination_{name}": f"%UPSTREAM_METADATA(istio:{name})%" for name in _PEER if name != "principal"}
+    | {f"destination_{name}": f"%UPSTREAM_METADATA(istio:{_KEYS.get(name, name)})%" for name in _PEER if name != "principal"}
     | {"destination_principal": "unknown"},
     # Envoy cannot read the peer's metadata out of one header's JSON: the source stays unknown there.
     "destination": _COMMON
