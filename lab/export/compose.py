@@ -11,8 +11,8 @@ from lab.runtimes.docker.plan import CONTROL_ALIAS, HEALTH_PORT, HTTP_PORT, TOPO
 from lab.topology import Topology
 
 IMAGE = "${SEATRIAL_IMAGE:-seatrial:latest}"
-POSTGRES_IMAGE = "${SEATRIAL_POSTGRES_IMAGE:-postgres:16-alpine}"
-DOCKERFILE = "lab/runtimes/docker/Dockerfile"
+POSTGRES_IMAGE = "${SEATRIAL_POSTGRES_IMAGE:-seatrial-postgres:latest}"
+FOLDER = "lab/runtimes/docker"
 SECRET = "seatrial"  # noqa: S105  # of a database that nobody outside can reach
 ASK_HEALTH = r"GET /healthz/ready HTTP/1.1\r\nhost: proxy\r\nconnection: close\r\n\r\n"
 READY = f"exec 3<>/dev/tcp/127.0.0.1/{HEALTH_PORT} && printf '{ASK_HEALTH}' >&3 && head -n 1 <&3 | grep -q ' 200 '"
@@ -22,6 +22,8 @@ HEAD = """\
 #   docker compose up            (or docker-compose up)
 #   http://127.0.0.1:9080{page}   the {ingress}, through the mesh; SEATRIAL_PORT chooses another port
 #   http://127.0.0.1:8080        the control plane's API; SEATRIAL_CONTROL_PORT chooses another port
+#
+# The images are built from here at the first start. Where no registry answers: python -m lab.runtimes.docker.images, and then up.
 """
 
 
@@ -70,8 +72,10 @@ def _service(spec: ContainerSpec, project: str) -> dict[str, Any]:
 
 def _image(spec: ContainerSpec, project: str) -> dict[str, Any]:
     if spec.image == "mesh":
-        return {"image": IMAGE, "build": {"context": project, "dockerfile": DOCKERFILE}}
-    return {"image": POSTGRES_IMAGE if spec.image == "postgres" else spec.image}
+        return {"image": IMAGE, "build": {"context": project, "dockerfile": f"{FOLDER}/Dockerfile"}}
+    if spec.image == "postgres":
+        return {"image": POSTGRES_IMAGE, "build": {"context": f"{project}/{FOLDER}", "dockerfile": "postgres.Dockerfile"}}
+    return {"image": spec.image}
 
 
 def _published(variable: str, port: int, here: int) -> dict[str, Any]:

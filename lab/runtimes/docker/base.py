@@ -28,13 +28,18 @@ MIRRORS = ("/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources")
 UNNEEDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 
 
+def named() -> str:
+    """What the user chose; empty for none."""
+    return os.environ.get(NAMED_BY, "")
+
+
 def resolve(client: docker.DockerClient, progress: Progress, candidates: tuple[str, ...] = REGISTRY_IMAGES) -> str:
     """Raises ``LabError`` that tells what was tried."""
-    named = os.environ.get(NAMED_BY)
-    if named:
-        if _here(client, named) or pulled(client, named, progress):
-            return named
-        raise LabError(f"{NAMED_BY} names {named}, which is not on this engine and which no registry has")
+    chosen = named()
+    if chosen:
+        if _here(client, chosen) or pulled(client, chosen, progress):
+            return chosen
+        raise LabError(f"{NAMED_BY} names {chosen}, which is not on this engine and which no registry has")
     for candidate in (*candidates, OWN):
         if _here(client, candidate):
             return candidate

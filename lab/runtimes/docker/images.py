@@ -1,23 +1,25 @@
 """The images of a lab, built when their sources change: the tag is a hash of what goes in.
 
 ``seatrial-python`` has the packages, ``seatrial-envoy`` an Envoy on top of them, ``seatrial`` the project on top of either,
-``seatrial-postgres`` a database.
+``seatrial-postgres`` a database. `python -m lab.runtimes.docker.images` builds what the compose file uses.
 """
 
 import hashlib
 import io
+import sys
 import tarfile
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import docker
-from docker.errors import BuildError, ImageNotFound
+from docker.errors import APIError, BuildError, ImageNotFound
 
 from lab.runtimes.docker import base, packages
-from lab.runtimes.docker.engine import explained
+from lab.runtimes.docker.engine import connect, explained
 from lab.runtimes.docker.plan import ENVOY
 from lab.runtimes.runtime import LabError, Progress
 
@@ -26,6 +28,8 @@ PROJECT = HERE.parents[2]
 DIVIDER = "# --- the project itself\n"
 POSTGRES = "postgres:16-alpine"
 LABEL = "seatrial.image"
+LATEST, LATEST_POSTGRES = "seatrial:latest", "seatrial-postgres:latest"
+KEPT = 6
 Content = Mapping[str, bytes | Path]
 
 
@@ -39,7 +43,8 @@ class Images:
     def mesh(self, envoy: Path | None = None) -> str:
         """Apps, sidecars and the control plane; with an Envoy in it where one is given."""
         first, second = (HERE / "Dockerfile").read_text(encoding="utf-8").split(DIVIDER)
-        python = f"seatrial-python:{_digest({'Dockerfile': first.encode(), 'requirements': packages.wanted(PROJECT).encode()})}"
+        under: Content = {"Dockerfile": first.encode(), "requirements": packages.wanted(PROJECT).encode(), "base": base.named().encode()}
+        python = f"seatrial-python:{_digest(under)}"
         below = _envoy_name(python, envoy) if envoy else python
         content: dict[str, bytes | Path] = {**_tree(PROJECT, "mesh"), **_tree(PROJECT, "services")}
         content["Dockerfile"] = f"FROM {below}\n{second}".encode()
@@ -50,24 +55,18 @@ class Images:
             if envoy and not self._has(below):
                 self._build(below, {"Dockerfile": f"FROM {python}\nCOPY envoy {ENVOY}\n".encode(), "envoy": envoy})
             self._build(name, content)
-        return name
+            self._forget_old()
+        return name if envoy else self._tagged(name, LATEST)
 
     def postgres(self) -> str:
         """The registry's, else one from Debian's packages."""
-        if self._has(POSTGRES):
-            return POSTGRES
-        content: dict[str, bytes | Path] = {
-            "Dockerfile": HERE / "postgres.Dockerfile",
-            "postgres-start": HERE / "postgres-start",
-        }
+        content: dict[str, bytes | Path] = {"Dockerfile": HERE / "postgres.Dockerfile", "postgres-start": HERE / "postgres-start"}
         name = f"seatrial-postgres:{_digest(content)}"
-        if self._has(name):
-            return name
-        if base.pulled(self.client, POSTGRES, self.progress):
-            return POSTGRES
-        found = base.resolve(self.client, self.progress, ("debian:bookworm-slim",))
-        self._build(name, content, {"BASE": found})
-        return name
+        if self._has(POSTGRES) or (not self._has(name) and base.pulled(self.client, POSTGRES, self.progress)):
+            return self._tagged(POSTGRES, LATEST_POSTGRES)
+        if not self._has(name):
+            self._build(name, content, {"BASE": base.resolve(self.client, self.progress, ("debian:bookworm-slim",))})
+        return self._tagged(name, LATEST_POSTGRES)
 
     def foreign(self, name: str) -> str:
         """Somebody else's image, pulled where it is not here yet."""
@@ -88,6 +87,20 @@ class Images:
                 **_tree(Path(folder), "site"),
             }
             self._build(name, content, {"BASE": found})
+
+    def _tagged(self, name: str, tag: str) -> str:
+        """The compose file knows it by this tag."""
+        self.client.images.get(name).tag(tag)
+        return name
+
+    def _forget_old(self) -> None:
+        """Every change of the sources makes an image; those that nobody uses go after a while."""
+        found = self.client.images.list(filters={"label": f"{LABEL}=seatrial"})
+        by_age = sorted(found, key=lambda image: str(image.attrs["Created"]), reverse=True)
+        for image in by_age[KEPT:]:
+            with suppress(APIError):  # in use
+                for tag in image.tags:
+                    self.client.images.remove(tag)
 
     def _has(self, name: str) -> bool:
         with explained(f"cannot look for the image {name}"):
@@ -150,3 +163,9 @@ def _write_context(content: Content, to: IO[bytes]) -> None:
             with source.open("rb") as opened:
                 tar.addfile(entry, opened)
     to.seek(0)
+
+
+if __name__ == "__main__":
+    images = Images(connect(), lambda said: print(said, file=sys.stderr))  # noqa: T201
+    images.mesh()
+    images.postgres()

@@ -55,13 +55,9 @@ def running(images: Images) -> Iterator[str]:
     if not command:
         pytest.skip("there is neither docker compose nor docker-compose here")
     port, control = free_port(), free_port()
-    environment = {
-        **os.environ,
-        "SEATRIAL_IMAGE": images.mesh(),
-        "SEATRIAL_POSTGRES_IMAGE": images.postgres(),
-        "SEATRIAL_PORT": str(port),
-        "SEATRIAL_CONTROL_PORT": str(control),
-    }
+    images.mesh()
+    images.postgres()
+    environment = {**os.environ, "SEATRIAL_PORT": str(port), "SEATRIAL_CONTROL_PORT": str(control)}
     command += ["-p", PROJECT, "-f", str(FILE)]
     try:
         subprocess.run([*command, "up", "-d"], env=environment, check=True, capture_output=True, text=True)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import pytest
 from lab import envoy_binary
 from lab.lab import Lab
 from lab.runtimes.docker.images import Images
+from lab.runtimes.docker.ports import free_port
 from lab.runtimes.runtime import LabError
 from lab.until import until
 
@@ -70,6 +72,20 @@ def test_a_real_envoy_captures_the_same(one: Callable[..., Path]) -> None:
     until(lambda: "inbound|8000||" in lab.logs("web-v1-0", "access"), 15, "the request in Envoy's log")
     assert "envoy" in lab.admin("web-v1-0", "/server_info").text
     lab.down()
+
+
+def test_a_port_that_was_taken_in_between_is_replaced_by_another(
+    one: Callable[..., Path], home: Path, traces: Callable[[Path], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
+        ports = iter([taken.getsockname()[1]])
+        monkeypatch.setattr("lab.runtimes.docker.docker.free_port", lambda: next(ports, None) or free_port())
+        lab = Lab.up(one(LISTING), runtime="docker")
+        with lab.client() as client:
+            assert client.get("/").status == 200
+        lab.down()
+    assert next(ports, None) is None
+    assert traces(home) == []
 
 
 def test_two_labs_side_by_side_do_not_see_each_other(one: Callable[..., Path], home: Path, traces: Callable[[Path], list[str]]) -> None:
