@@ -186,7 +186,7 @@ class XdsClient:
 
 def why(errors: ExceptionGroup[aio.AioRpcError]) -> str:
     """The first status of a stream that broke."""
-    first = errors
+    first: Any = errors
     while isinstance(first, ExceptionGroup):
         first = first.exceptions[0]
     return f"{first.code().name} {first.details()}"
