@@ -1,4 +1,4 @@
-"""status, logs, exec: what the proxies have, what the processes say, what it looks like from inside. istioctl: `proxy-status`."""
+"""status, url, logs, exec: what the proxies have, what the processes say, what it looks like from inside. istioctl: `proxy-status`."""
 
 import queue
 import sys
@@ -55,6 +55,15 @@ def status(
     show([_row(proxy) for proxy in proxies], STATUS, output, headers)
     if output is not Output.NAME:
         _told_errors(proxies)
+
+
+def url(
+    service: Annotated[str | None, typer.Argument(help="Which service; the topology's ingress if left out.")] = None,
+    port: Annotated[int | None, typer.Option("--port", "-p", help="Which of its ports; the first if left out.")] = None,
+    lab: LabName = None,
+) -> None:
+    """Print the address at which a service answers from outside, through the sidecar in front of it."""
+    put(attached(lab).url(service, port))
 
 
 def _row(proxy: dict[str, Any]) -> dict[str, Any]:

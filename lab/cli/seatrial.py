@@ -36,6 +36,7 @@ for command in (
     configuration.get,
     configuration.delete,
     looking.status,
+    looking.url,
     looking.logs,
     traffic.load,
     scenarios.run,

@@ -58,7 +58,7 @@ def test_seatrial_verbs_in_documents_exist() -> None:
     verbs = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     verbs |= {group.name for group in app.registered_groups if group.name}
     for document in [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("scenarios/*/README.md")]:
-        for verb in re.findall(r"^    seatrial ([a-z]+)", document.read_text(encoding="utf-8"), re.MULTILINE):
+        for verb in re.findall(r"(?:^    |\$\()seatrial ([a-z]+)", document.read_text(encoding="utf-8"), re.MULTILINE):
             assert verb in verbs, f"{document}: seatrial {verb}"
 
 

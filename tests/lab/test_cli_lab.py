@@ -111,6 +111,14 @@ def test_ps_shows_every_workload_in_each_format(seatrial: Seatrial) -> None:
     assert len(seatrial("ps", "--no-headers").stdout.splitlines()) == len(names)
 
 
+def test_url_is_where_a_service_answers(lab: Lab, seatrial: Seatrial) -> None:
+    assert seatrial("url").stdout.strip() == lab.url()
+    assert seatrial("url", "ratings").stdout.strip() == lab.url("ratings")
+    refused = seatrial("url", "ratnigs")
+    assert refused.exit_code == FAILED
+    assert "no service ratnigs" in refused.stderr
+
+
 # --- apply, get, delete ----------------------------------------------------------------------------------------------
 
 
