@@ -19,7 +19,7 @@ from lab.until import until
 
 LAB, RUN, FOLDER, OWNER, PROCESS = (f"seatrial.{word}" for word in ("lab", "run", "folder", "owner", "process"))
 AT_ONCE = 8
-GONE_SECONDS = 15.0
+GONE_SECONDS = 30.0
 LOGS = {"max-size": "64m"}
 
 T = TypeVar("T")

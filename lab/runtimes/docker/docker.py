@@ -4,13 +4,14 @@ import functools
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from lab import envoy_binary
 from lab.client import Response
 from lab.journal import Journal
 from lab.runtimes.docker import inside, leftovers, reaper
-from lab.runtimes.docker.containers import AT_ONCE, Containers, PortTaken, at_once, remove_labelled
+from lab.runtimes.docker.containers import AT_ONCE, RUN, Containers, PortTaken, at_once, remove_labelled
 from lab.runtimes.docker.engine import connect, explained
 from lab.runtimes.docker.images import Images
 from lab.runtimes.docker.plan import ContainerSpec, Plan, Pod, make_plan
@@ -106,12 +107,17 @@ class DockerRuntime:
             self._wait_for_database(database)
 
     def _wait_for_database(self, spec: ContainerSpec) -> None:
-        container = self._containers.get(spec.name)
         command = ["pg_isready", "-q", "-h", "127.0.0.1", "-U", spec.environment["POSTGRES_USER"]]
-        try:
-            until(lambda: container.exec_run(command).exit_code == 0, DATABASE_SECONDS, spec.name)
-        except TimeoutError as error:
-            raise LabError(f"{spec.name} does not get ready", where="the end of its log:", why=self.log(spec.name, 20)) from error
+
+        def settled() -> bool:
+            container = self._containers.get(spec.name)
+            return container.status != "running" or container.exec_run(command).exit_code == 0
+
+        with suppress(TimeoutError):
+            until(settled, DATABASE_SECONDS, spec.name)
+            if self._containers.get(spec.name).status == "running":
+                return
+        raise LabError(f"{spec.name} does not get ready", where="the end of its log:", why=self.log(spec.name, 20))
 
     def settled(self) -> None:
         if self._watch is not None and not self._tied:
@@ -126,8 +132,10 @@ class DockerRuntime:
         if entries:
             client = connect()
             for entry in entries:
-                with explained(f"cannot remove the containers of lab {self._folder.name}"):
-                    remove_labelled(client, {"seatrial.run": entry.name})
+                try:
+                    remove_labelled(client, {RUN: entry.name})
+                except TimeoutError as error:
+                    raise LabError(f"cannot remove the containers of lab {self._folder.name}", why=str(error)) from error
                 journal.gone(entry.number)
         if self._watch is not None:
             self._watch.dismiss()

@@ -1,5 +1,6 @@
 """What labs left on the engine that are no more: of this lab's folder, and of folders that somebody deleted."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,4 +17,5 @@ def remove(client: docker.DockerClient, folder: Path) -> None:
         found: list[dict[str, Any]] = [*client.api.containers(all=True, filters=mine), *client.api.networks(filters=mine)]
         for left in sorted({one["Labels"][FOLDER] for one in found}):
             if left == str(folder) or not Path(left).is_dir():
-                remove_labelled(client, {FOLDER: left, OWNER: owner()})
+                with suppress(TimeoutError):  # in nobody's way
+                    remove_labelled(client, {FOLDER: left, OWNER: owner()})

@@ -164,6 +164,12 @@ def test_a_command_runs_where_the_app_is_and_tells_its_status(bookshop: Lab, cap
     assert capsys.readouterr().out == "details-v1-0\n"
 
 
+def test_logs_are_followed_line_by_line(bookshop: Lab) -> None:
+    assert next(bookshop.logs("control", follow=True)) == bookshop.logs("control").splitlines()[0]
+    assert "captured by nft" in bookshop.logs("details-v1-0", "proxy", tail=1000)
+    assert bookshop.logs("control", tail=1).count("\n") == 1
+
+
 def test_the_admin_interface_answers_though_only_its_own_loopback_reaches_it(bookshop: Lab) -> None:
     answer = bookshop.admin("details-v1-0", "/server_info")
     assert answer.status == 200

@@ -178,6 +178,12 @@ def test_what_cannot_come_up_says_why_and_leaves_nothing(
     assert traces(home) == []
 
 
+def test_a_base_image_that_is_nowhere_is_named(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEATRIAL_BASE_IMAGE", "seatrial.invalid/base")
+    with pytest.raises(LabError, match=r"SEATRIAL_BASE_IMAGE names seatrial.invalid/base"):
+        images.mesh()
+
+
 def test_containers_that_somebody_removed_are_missed(one: Callable[..., Path], home: Path, engine: docker.DockerClient) -> None:
     lab = Lab.up(one(LISTING), runtime="docker")
     for container in engine.containers.list(all=True, filters={"label": f"seatrial.folder={home}/labs/one"}):

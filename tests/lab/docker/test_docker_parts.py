@@ -2,16 +2,17 @@
 
 import socket
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from lab.runtimes.docker import inside
+from lab.runtimes.docker import inside, packages
 from lab.runtimes.docker.docker import in_order
 from lab.runtimes.docker.engine import connect
 from lab.runtimes.docker.plan import make_plan
 from lab.runtimes.docker.ports import free_port
-from lab.runtimes.docker.requirements import subset
+from lab.runtimes.docker.requirements import ROOTS, subset
 from lab.runtimes.docker.wanted import Wanted
 from lab.runtimes.runtime import LabError
 from lab.topology import load
@@ -49,6 +50,13 @@ def test_a_package_that_is_not_locked_is_named() -> None:
 def test_the_lock_file_has_all_that_the_image_needs() -> None:
     lock = Path(__file__).parents[3] / "requirements.lock"
     assert "fastapi==" in subset(lock.read_text())
+
+
+def test_without_a_lock_file_the_image_gets_what_is_installed_here(tmp_path: Path) -> None:
+    pins = dict(line.split("==") for line in packages.wanted(tmp_path).splitlines())
+    assert pins["fastapi"] == metadata.version("fastapi")
+    assert set(ROOTS) | {"starlette"} <= set(pins)
+    assert "pytest" not in pins
 
 
 def test_only_sidecars_have_capabilities_and_begin_as_root() -> None:
