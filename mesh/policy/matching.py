@@ -5,7 +5,7 @@ that has several; the whole string must match. Istio writes StringMatch with exa
 decoded as UTF-8 with surrogate escapes; case is ASCII's, as in Envoy: other letters have none.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Protocol
 
@@ -17,13 +17,21 @@ Matcher = Callable[[str], bool]
 Substitution = Callable[[str], str]
 
 
+class Found(Protocol):
+    """What we use of a match."""
+
+    def start(self) -> int: ...
+    def end(self) -> int: ...
+    def expand(self, template: bytes) -> bytes: ...
+
+
 class Pattern(Protocol):
     """What we use of a compiled RE2 pattern."""
 
     groups: int
 
     def fullmatch(self, text: bytes) -> object | None: ...
-    def subn(self, repl: bytes, text: bytes) -> tuple[bytes, int]: ...
+    def finditer(self, text: bytes) -> Iterator[Found]: ...
 
 
 @lru_cache(maxsize=4096)
@@ -87,7 +95,14 @@ def compile_substitution(pattern: str, replacement: str) -> Substitution:
     template = _template(pattern, replacement, regex.groups)
 
     def substitute(text: str) -> str:
-        return regex.subn(template, wire_bytes(text))[0].decode("utf-8", "surrogateescape")
+        data, end = wire_bytes(text), -1
+        pieces: list[bytes] = []
+        for match in regex.finditer(data):
+            if match.end() == end:  # nothing, right behind the match before: RE2 passes it over
+                continue
+            pieces += (data[max(end, 0) : match.start()], match.expand(template))
+            end = match.end()
+        return b"".join((*pieces, data[max(end, 0) :])).decode("utf-8", "surrogateescape")
 
     return substitute
 
