@@ -23,6 +23,8 @@ def encode(cluster: Cluster) -> Any:
         connect_timeout=parts.duration(cluster.connect_timeout_seconds),
         alt_stat_name=cluster.alt_stat_name,
     )
+    # Where less than half is healthy, Envoy would ask everybody: the control plane names the unhealthy only to have them left alone.
+    message.common_lb_config.healthy_panic_threshold.value = 0
     if cluster.discovery is Discovery.EDS:
         message.eds_cluster_config.CopyFrom(
             cluster_pb2.Cluster.EdsClusterConfig(eds_config=parts.over_ads(), service_name=cluster.eds_service_name)
