@@ -15,7 +15,7 @@ from mesh.sidecar.filter import field as header_field
 from mesh.sidecar.filters.request_id import RequestIds
 from mesh.sidecar.paths import needs_normalizing, normalize
 from mesh.sidecar.wall import WallClock
-from mesh.sidecar.wire.heads import HOP_BY_HOP, INTERNAL, PEERS_ONLY, HeadReader, MalformedMessage, tokens
+from mesh.sidecar.wire.heads import HOP_BY_HOP, INTERNAL, HeadReader, MalformedMessage, tokens
 from mesh.sidecar.wire.writing import response_head
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 _FORWARDED_PROTO: Final = header_field("x-forwarded-proto", "http")
 ENDED_AT_A_TIME: Final = 32
+_TRAILERS: Final = header_field("te", "trailers")
 _CLOSE: Final = b"connection: close\r\n"
-_TRUSTED: Final = ("host", "content-length", "transfer-encoding", "authorization", "x-request-id", "forwarded")
-_TRUSTED_PREFIXES: Final = ("x-forwarded-", "x-envoy-", ":")
+_TRUSTED: Final = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
 
 
 @dataclass(slots=True)
@@ -106,38 +106,46 @@ class ConnectionManager:
         connection = tokens(fields["connection"][0]) if "connection" in fields else []
         if minor == 0:
             request.stream.protocol = "HTTP/1.0"
-        expects = False
-        expect = fields.pop("expect", None)
-        if expect is not None:
-            if expect[0].lower() != "100-continue":
-                raise MalformedMessage("http1.expectation_failed", 417)
-            expects = minor == 1
+        expects = "expect" in fields and fields["expect"][0].lower() == "100-continue"
+        if expects:
+            del fields["expect"]
+        if "proxy-connection" in fields:
+            connection += [name for name in tokens(fields["proxy-connection"][0]) if name == "close"]
         if "upgrade" in connection and "upgrade" in fields:
             self._upgrade(request, fields["upgrade"][0].lower())
-        for name in connection:
-            if name in _TRUSTED or name.startswith(_TRUSTED_PREFIXES):
-                raise MalformedMessage("http1.connection_nominates_a_trusted_header")
+        self._strip_hop(request, connection)
+        for name in INTERNAL:
             fields.pop(name, None)
-        trailers = "te" in fields and tokens(fields["te"][0]) == ["trailers"] and fields["te"]
+        return "close" in connection or request.method == "CONNECT" or (minor == 0 and "keep-alive" not in connection), expects
+
+    def _strip_hop(self, request: Request, nominated: list[str]) -> None:
+        """Take out what is for this hop only. Envoy: Utility::sanitizeConnectionHeader."""
+        fields = request.headers.fields
+        trailers = "te" in fields and "trailers" in tokens(fields["te"][0])
+        for name in nominated:
+            if name in _TRUSTED or name.startswith(":"):
+                raise MalformedMessage("http1.connection_header_rejected")
+            if name == "host":
+                raise MalformedMessage("missing_host_header", request=(request.method, request.path, ""))
+            fields.pop(name, None)
         for name in HOP_BY_HOP:
             fields.pop(name, None)
         if trailers:
-            fields["te"] = trailers
-        for name in INTERNAL if self.inbound else INTERNAL | PEERS_ONLY:
-            fields.pop(name, None)
-        return "close" in connection or (minor == 0 and "keep-alive" not in connection), expects
+            fields["te"] = _TRAILERS
 
     def _upgrade(self, request: Request, protocol: str) -> None:
         if protocol in self._upgrades:
             request.upgrade = protocol
         elif protocol != "h2c":  # an invitation that may be declined
-            raise MalformedMessage("upgrade_failed", 403)
+            raise MalformedMessage("upgrade_failed", 403, (request.method, request.path, request.authority))
 
     def prepare(self, request: Request) -> Response | None:
         """What every request goes through; the answer where the path is none. Envoy: ConnectionManagerUtility::mutateRequestHeaders."""
         fields = request.headers.fields
         if "x-forwarded-proto" not in fields:
             fields["x-forwarded-proto"] = _FORWARDED_PROTO
+        elif fields["x-forwarded-proto"][0] == "https":
+            request.scheme = "https"
         if self._request_ids is not None and "x-request-id" not in fields:
             fields["x-request-id"] = self._request_ids()
         if self.inbound:
@@ -145,7 +153,7 @@ class ConnectionManager:
             if peer is not None:
                 request.stream.peer_header = peer[0]
         path = request.path
-        if path[0] != "/" and request.method != "CONNECT":
+        if request.method != "CONNECT" and path[0] != "/":
             return local_reply(404, details="absolute_path_rejected")
         if "#" not in path:
             if not self._normalize or not needs_normalizing(path):

@@ -16,9 +16,10 @@ _log = logging.getLogger(__name__)
 class RunningContext:
     """Implements ``mesh.sidecar.filter.Context``. It owns its tasks: ``close`` cancels them and waits."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, dice: Dice, clusters: Clusters) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, dice: Dice, clusters: Clusters, own_address: str) -> None:
         self.clock = clock
         self.dice = dice
+        self.own_address = own_address
         self.background_failures = 0
         self._loop = loop
         self._clusters = clusters

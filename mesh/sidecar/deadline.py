@@ -19,13 +19,19 @@ class Deadline:
         self.expired = False
         self._context = context
         self._seconds = seconds
+        self._started_seconds = 0.0
         self._timer: Timer | None = None
         self._stopped = False
         self._when_expired: Callable[[], None] | None = None
 
     def start(self) -> None:
         if self._timer is None and not self._stopped:
+            self._started_seconds = self._context.clock()
             self._timer = self._context.call_later(self._seconds, self._expire)
+
+    def left(self) -> float:
+        """Seconds; all of them while it has not been started."""
+        return self._seconds - (self._context.clock() - self._started_seconds if self._timer is not None else 0.0)
 
     def stop(self) -> None:
         self._stopped = True

@@ -8,9 +8,10 @@ import asyncio
 import logging
 from typing import Final, cast
 
-from mesh.sidecar.body import EMPTY, Body
+from mesh.sidecar.body import Body
 from mesh.sidecar.connection_manager import ENDED_AT_A_TIME, ConnectionManager, Worker
-from mesh.sidecar.filter import Flag, Request, Response, StreamInfo, local_reply
+from mesh.sidecar.filter import Flag, Forward, Request, Response, StreamInfo, local_reply
+from mesh.sidecar.grpc_reply import as_grpc, asks_for_grpc
 from mesh.sidecar.strand import Signal, Strand
 from mesh.sidecar.wire.chunks import ChunkedReader
 from mesh.sidecar.wire.heads import CHUNKED, MalformedMessage, check_start
@@ -20,9 +21,8 @@ MAX_PIPELINED_BYTES: Final = 64 * 1024
 LINGER_SECONDS: Final = 1.0  # after a refusal the client may still be sending: let it read the answer before the connection breaks
 IDLE_SECONDS: Final = 3600.0  # Envoy's idle time-out of a downstream connection
 HEADERS_SECONDS: Final = 60.0  # for a whole head, where the listener sets no limit: a head that takes longer is an attack
+_CHUNKED: Final = b"transfer-encoding: chunked\r\n"
 NEVER: Final = float("inf")
-REFUSED_WITHOUT_A_WORD: Final = frozenset({"missing_host_header", "upgrade_failed", "path_normalization_failed"})
-"""Envoy's codec takes these for HTTP, its connection manager does not: an empty body, and no flag."""
 
 _HEAD, _BODY, _BUSY, _TUNNEL, _LINGER = range(5)
 
@@ -51,7 +51,7 @@ class HttpConnection(asyncio.Protocol):
         self._chunks: ChunkedReader | None = None
         self._close_after = False
         self._timed_out: Response | None = None
-        self._refusal: Response | None = None  # to the request that has come
+        self._forward = manager.forward  # for the request that has come
         self._reading_paused = False
         self._writing_paused = False
         self._writable: Signal[None] = Signal()
@@ -59,6 +59,7 @@ class HttpConnection(asyncio.Protocol):
         self._out_chunked = False
         self._out_bytes = 0
         self._answer_begun = False
+        self._dispatching = False  # a request with a body is being handed over: who answers at once has not read the body
         self._sent: Signal[None] = Signal()
 
     # --- coming and going
@@ -83,8 +84,9 @@ class HttpConnection(asyncio.Protocol):
         request = self._request
         if request is not None:
             self.manager.stats.downstream_cx_destroy_remote_active_rq += 1
-            request.stream.flags |= Flag.DC
-            request.stream.details = "downstream_remote_disconnect"
+            if not request.stream.details:
+                request.stream.flags |= Flag.DC
+                request.stream.details = "downstream_remote_disconnect"
             request.body.fail("downstream disconnect")
         if self._strand is not None:
             self._strand.cancel()
@@ -158,7 +160,7 @@ class HttpConnection(asyncio.Protocol):
                 raise MalformedMessage("http1.headers_too_large", 431)
             self._begin(data[:end], data[end + 4 :])
         except MalformedMessage as error:
-            self._refuse(error.status, error.details)
+            self._refuse_message(error)
 
     def _incomplete_head(self, data: bytes, searched: int) -> None:
         if len(data) > self.manager.max_head_bytes:
@@ -185,8 +187,9 @@ class HttpConnection(asyncio.Protocol):
         if special or minor == 0 or method == "CONNECT":
             close, expects = manager.sanitize(request, minor)
             self._close_after = self._close_after or close
-        self._refusal = manager.prepare(request)
-        if self._refusal is not None and self._refusal.status == 400:
+        refusal = manager.prepare(request)
+        self._forward = manager.forward if refusal is None else _always(refusal)
+        if refusal is not None and refusal.status == 400:
             self._close_after = True
         manager.stats.downstream_rq_total += 1
         self._request = request
@@ -208,7 +211,9 @@ class HttpConnection(asyncio.Protocol):
             self._touch(now)
         else:
             self.deadline_seconds = NEVER
+        self._dispatching = length != 0
         self._arrived.set(request)
+        self._dispatching = False
 
     def _begin_body(self, request: Request, length: int, rest: bytes, expects: bool) -> bytes:
         """Take of the body what is here; answers what came behind it."""
@@ -219,7 +224,11 @@ class HttpConnection(asyncio.Protocol):
             return rest[length:]
         request.body = Body(self)
         self._remaining = length
-        self._chunks = ChunkedReader() if length == CHUNKED else None
+        if length == CHUNKED:
+            request.chunked = True
+            self._chunks = ChunkedReader()
+        else:
+            self._chunks = None
         self._state = _BODY
         transport = self._open()
         if expects and not rest and transport is not None:
@@ -280,10 +289,9 @@ class HttpConnection(asyncio.Protocol):
     async def _serve(self) -> None:
         while True:
             request = await self._arrived
-            response = self._refusal
+            response: Response | None = None
             try:
-                if response is None:
-                    response = await self._current.forward(request)
+                response = await self._forward(request)
             except asyncio.CancelledError:
                 response = self._timed_out
                 if response is None:
@@ -292,6 +300,8 @@ class HttpConnection(asyncio.Protocol):
             except Exception:
                 _log.exception("a filter failed on %s %s", request.method, request.path)
                 response = local_reply(500, "internal error", details="filter_failed")
+            if response.local or request.upgrade:
+                response = self._own(request, response)
             try:
                 if response.body.complete and response.status != 101:
                     self._answer(request, response)
@@ -324,19 +334,42 @@ class HttpConnection(asyncio.Protocol):
             self._read_head(data)
         return self._state != _LINGER
 
+    def _own(self, request: Request, response: Response) -> Response:
+        """An answer of ours, or one to a client that wanted to leave HTTP."""
+        if request.upgrade and response.status != 101:
+            self._close_after = True
+            if not response.local:
+                response.discard()
+                response = local_reply(response.status, details="websocket_handshake_unsuccessful")
+        if response.local and response.details != "cors_response" and asks_for_grpc(request.headers.fields):
+            response = as_grpc(response)
+        return response
+
     def _answer(self, request: Request, response: Response) -> None:
         """The usual case: the whole answer is here and leaves in one piece."""
         data = response.body.take()
-        more = b""
+        self._out_bytes = len(data)
+        if self._dispatching:
+            self._close_after = True
+        if "content-length" in response.headers.fields:
+            more = b""
+        else:
+            data, more = self._framed(request, response, data)
         if request.method == "HEAD" or response.status in (204, 304):
             data = b""
-        elif "content-length" not in response.headers.fields:
-            more = b"content-length: %d\r\n" % len(data)
-        self._out_bytes = len(data)
+            self._out_bytes = 0 if request.method == "HEAD" else self._out_bytes
         head = self._head(response, more)
         transport = self._open()
         if transport is not None:
             transport.write(head + data if data else head)
+
+    def _framed(self, request: Request, response: Response, data: bytes) -> tuple[bytes, bytes]:
+        """Of a body whose length nobody has told: what was chunked stays so, and a HEAD is answered as if it were."""
+        if response.status in (204, 304):
+            return data, b""
+        if response.local and request.method != "HEAD":
+            return data, b"content-length: %d\r\n" % len(data)
+        return (chunk(data) if data else b"") + LAST_CHUNK, _CHUNKED
 
     def _head(self, response: Response, more: bytes) -> bytes:
         self._answer_begun = True
@@ -351,11 +384,8 @@ class HttpConnection(asyncio.Protocol):
         if response.status == 101:
             self._close_after = False
         elif "content-length" not in response.headers.fields:
-            if request.stream.protocol == "HTTP/1.0":
-                self._close_after = True
-            else:
-                self._out_chunked = True
-                more = b"transfer-encoding: chunked\r\n"
+            self._out_chunked = True
+            more = _CHUNKED
         data = body.take()
         self._out_bytes = len(data)
         head = self._head(response, more)
@@ -417,7 +447,7 @@ class HttpConnection(asyncio.Protocol):
     def _finish(self, request: Request, response: Response | None) -> None:
         stream = request.stream
         stream.end_seconds = self._worker.clock()
-        stream.bytes_received = request.body.received_bytes
+        stream.bytes_received = 0 if self._dispatching else request.body.received_bytes
         if response is not None and response.body.failed == "response timeout":
             stream.details = "response_timeout"
         if response is not None and self._answer_begun:
@@ -431,17 +461,22 @@ class HttpConnection(asyncio.Protocol):
         if len(ended) >= ENDED_AT_A_TIME:
             self._worker.settle()
 
-    def _refuse(self, status: int, details: str, text: str = "", flags: int = Flag.DPE) -> None:
+    def _refuse_message(self, error: MalformedMessage) -> None:
+        """What Envoy's codec takes for HTTP, but its connection manager does not serve, gets an empty answer and no flag."""
+        if error.request is None:
+            self._refuse(error.status, error.details, reason(error.status))
+        else:
+            self._refuse(error.status, error.details, flags=0, request=Request(*error.request))
+
+    def _refuse(self, status: int, details: str, text: str = "", flags: int = Flag.DPE, request: Request | None = None) -> None:
         """What came is no request: say so, and end the connection."""
         now = self._worker.clock()
         self._current = self.manager
-        request = Request("", "", "", body=EMPTY, stream=StreamInfo(now, self._worker.wall.epoch(now)))
+        request = request or Request("", "", "")
+        request.stream.start_seconds, request.stream.start_time = now, self._worker.wall.epoch(now)
         request.stream.downstream_local, request.stream.downstream_remote = self.local_address, self.remote_address
         self.manager.stats.downstream_cx_protocol_error += 1
-        if details in REFUSED_WITHOUT_A_WORD:
-            response = local_reply(status, details=details)
-        else:
-            response = local_reply(status, text or reason(status), details=details, flags=flags)
+        response = local_reply(status, text, details=details, flags=flags)
         self._close_after = True
         self._answer(request, response)
         self._finish(request, response)
@@ -460,6 +495,9 @@ class HttpConnection(asyncio.Protocol):
     def _give_up(self, response: Response) -> None:
         """Break off the request being served; the client gets this answer if none has begun."""
         if self._answer_begun or self._strand is None:
+            if self._request is not None:
+                self._request.stream.flags |= response.flags
+                self._request.stream.details = response.details
             self.abort()
             return
         self._timed_out = response
@@ -500,6 +538,13 @@ class HttpConnection(asyncio.Protocol):
             return local_reply(408, "request timeout", details="request_overall_timeout")
         status = 408 if self._state == _BODY else 504
         return local_reply(status, "stream timeout", details="stream_idle_timeout", flags=Flag.SI)
+
+
+def _always(response: Response) -> Forward:
+    async def forward(request: Request) -> Response:
+        return response
+
+    return forward
 
 
 def _text(name: object) -> str:

@@ -86,7 +86,9 @@ class Request:
     scheme = "http"
     upgrade = ""  # "websocket" …: the client asks to leave HTTP, and this listener allows it
     original_dst: tuple[str, int] | None = None
+    chunked = False  # as it came
     host_selection_attempts = 1
+    time_left: Callable[[], float] | None = None  # seconds of the route's time-out
     route: Route | None = None  # these three: set by the router filter
     virtual_host: VirtualHost | None = None
     cluster = ""
@@ -182,6 +184,7 @@ class Context(Protocol):
 
     clock: Clock
     dice: Dice
+    own_address: str
 
     async def sleep(self, seconds: float) -> None: ...
 

@@ -1,17 +1,20 @@
 """Paths made canonical before anything is matched against them, so that ``/x/../admin`` cannot pass for something else.
 
 Envoy: normalize_path (PathCanonicalizer, RFC 3986 §6). Istio: pathNormalization BASE. Percent-encoded letters, digits and ``-._~`` are
-decoded, a backslash is a slash, dot segments are resolved; an encoded slash stays encoded and slashes are not merged.
+decoded, a backslash is a slash, dot segments are resolved, what no path may hold is encoded; an encoded slash stays encoded and slashes
+are not merged.
 """
 
 import re
 
 _ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
+_ODD = re.compile(r"/\.|[%\\\"<>^`{|}]")
+_FORBIDDEN = re.compile(r"[\"<>^`{|}]")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
 def needs_normalizing(path: str) -> bool:
-    return "/." in path or "%" in path or "\\" in path
+    return _ODD.search(path) is not None
 
 
 def normalize(path: str) -> str | None:
@@ -21,7 +24,7 @@ def normalize(path: str) -> str | None:
         return None
     if not path.startswith("/"):  # the asterisk of OPTIONS
         return path + question + query
-    path = _ENCODED.sub(_decode, path).replace("\\", "/")
+    path = _FORBIDDEN.sub(lambda match: f"%{ord(match[0]):02X}", _ENCODED.sub(_decode, path).replace("\\", "/"))
     if "/." in path:
         path = _resolve_dots(path)
     return path + question + query

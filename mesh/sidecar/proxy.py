@@ -84,7 +84,7 @@ class Proxy:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self.context = RunningContext(loop, self.clock, self.dice, self.clusters)
+        self.context = RunningContext(loop, self.clock, self.dice, self.clusters, self.node.ip)
         self._worker = Worker(loop, self.clock, self._wall, self._reader, self.context.background)
         self._server = Server(self._worker, self._find_original_dst)
         self._sweeping = loop.call_later(SWEEP_SECONDS, self._sweep)

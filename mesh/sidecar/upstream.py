@@ -111,13 +111,15 @@ class UpstreamCluster:
         """One attempt. Cancelling it resets the upstream connection."""
         stream, stats = request.stream, self.stats
         stream.cluster = self.cluster
+        stream.attempts += 1
         host = self._only or self.pick(request)
         if host is None:
             stats.upstream_cx_none_healthy += 1
             return local_reply(503, "no healthy upstream", details="no_healthy_upstream", flags=Flag.UH, reset=Reset.NO_HEALTHY_UPSTREAM)
-        stream.attempts += 1
         endpoint = stream.endpoint = host.endpoint
         stream.upstream_host = host.address
+        if stream.tried:
+            stream.upstream_failure = ""
         stream.tried = (*stream.tried, endpoint)
         host_stats = host.stats
         host_stats.rq_total += 1
@@ -142,6 +144,8 @@ class UpstreamCluster:
             return self._reset(request, outcome)
         self._count(host, outcome.status)
         now = stream.response_seconds = self._clock()
+        if outcome.status == 101:
+            return outcome
         began = stream.request_end_seconds or now
         outcome.headers.fields["x-envoy-upstream-service-time"] = _service_time(int((now - began) * 1000))
         return outcome

@@ -84,7 +84,7 @@ class UpstreamConnection(asyncio.Protocol):
         if request.upgrade:
             more = _UPGRADE % request.upgrade.encode()
         elif "content-length" not in request.headers.fields:
-            if not body.complete or body.received_bytes:
+            if request.chunked or not body.complete or body.received_bytes:
                 more = _TRANSFER_ENCODING
                 self._sending_chunked = True
             elif request.method not in _WITHOUT_BODY:
@@ -266,6 +266,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._body = None
         self._reusable = False
         if tunnel:
+            if self._sending is not None and self._request is not None:
+                _mark_cut(self._request, Reset.CONNECTION_TERMINATION)
             self._end_tunnel(from_upstream=True)
         else:
             self._let_go()

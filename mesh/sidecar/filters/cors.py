@@ -3,13 +3,13 @@
 Envoy: filters.http.cors, which leaves redirects and direct responses alone.
 """
 
-from mesh.policy.cors import CorsPolicy, compile_origins, is_preflight, preflight_headers, response_headers
+from mesh.policy.cors import CorsPolicy, compile_origins, is_preflight, merge, preflight_headers, response_headers
 from mesh.sidecar.filter import Context, Filter, Forward, Headers, Request, Response, Scope, field
 
 
 def build(scope: Scope, context: Context) -> Filter | None:
-    policy = scope.policy(CorsPolicy)
-    return None if policy is None or scope.cluster is None else CorsFilter(policy)
+    policies = scope.policies(CorsPolicy)
+    return CorsFilter(merge(policies)) if policies and scope.cluster is not None else None
 
 
 class CorsFilter:

@@ -25,11 +25,13 @@ def build(scope: Scope, context: Context) -> Filter | None:
     timeout = scope.policy(Timeout)
     if not mirrors or scope.cluster is None:
         return None
-    return MirrorFilter(mirrors, (timeout.request_seconds if timeout else 0.0) or DEFAULT_SECONDS, context)
+    seconds = (timeout.request_seconds if timeout else 0.0) or DEFAULT_SECONDS
+    return MirrorFilter(mirrors, seconds, context, scope.virtual_host.include_request_attempt_count)
 
 
 class MirrorFilter:
-    def __init__(self, mirrors: Sequence[Mirror], seconds: float, context: Context) -> None:
+    def __init__(self, mirrors: Sequence[Mirror], seconds: float, context: Context, counts_attempts: bool) -> None:
+        self._counts_attempts = counts_attempts
         self._mirrors = mirrors
         self._seconds = seconds
         self._context = context
@@ -43,10 +45,16 @@ class MirrorFilter:
             for name in (*REQUEST_HEADERS, REQUEST_HEADER):
                 copy.headers.remove(name)
             copy.headers.set("x-envoy-internal", "true")
+            copy.headers.set("x-forwarded-for", self._forwarded_for(copy.headers.get("x-forwarded-for")))
+            if self._counts_attempts:
+                copy.headers.set("x-envoy-attempt-count", "1")
             if not request.body.complete:
                 request.body.retain(BODY_LIMIT_BYTES)
             request.body.on_end(lambda: self._send(clusters, copy, request.body))
         return forward(request)
+
+    def _forwarded_for(self, before: str | None) -> str:
+        return f"{before},{self._context.own_address}" if before else self._context.own_address
 
     def _send(self, clusters: Sequence[str], copy: Request, body: Body) -> None:
         data = body.retained()

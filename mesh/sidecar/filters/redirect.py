@@ -27,4 +27,7 @@ class RedirectFilter:
             authority=request.authority,
             path=request.path,
         )
+        if self._change is not None:
+            request.headers.set("x-envoy-original-path", request.path)
+            request.path = self._change(request.path)  # nobody gets it, but so it is logged
         return Response(self._redirect.status, Headers([("location", location)]), details="direct_response")

@@ -31,8 +31,9 @@ class RewriteFilter:
         if self._authority:
             fields["x-envoy-original-host"] = field("x-envoy-original-host", request.authority)
             request.authority = self._authority
-        if self._change is not None:
+        path = self._change(request.path) if self._change is not None else ""
+        if path:  # an empty one would be no target: Envoy leaves the path as it is
             fields["x-envoy-original-path"] = field("x-envoy-original-path", request.path)
             request.stream.original_path = request.path
-            request.path = self._change(request.path)
+            request.path = path
         return forward(request)

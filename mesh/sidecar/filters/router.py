@@ -38,6 +38,7 @@ class Router:
         self.table = table
         self._find = table.find
         self._dice = dice
+        self._clusters = clusters
         self._chains: list[tuple[Forward, str]] = []
         for match in table.matches:
             scope = Scope(table.configuration, match.virtual_host, match.route, match.cluster, filters)
@@ -55,7 +56,8 @@ class Router:
         request.route = stream.route = match.route
         request.virtual_host = match.virtual_host
         chain, name = self._chains[match.index]
-        request.cluster = stream.upstream_cluster = name
+        request.cluster = name
+        stream.upstream_cluster = name if name in self._clusters.by_name else ""
         return chain(request)
 
 
@@ -78,12 +80,20 @@ def _upstream(scope: Scope, name: str, clusters: Clusters) -> Forward:
         if cluster is None:
             return _answer(no_cluster())
         if expected is not None:
-            request.headers.fields["x-envoy-expected-rq-timeout-ms"] = expected
+            left = expected if not request.stream.attempts else _time_left(request, expected)
+            request.headers.fields["x-envoy-expected-rq-timeout-ms"] = left
         if counts:
             request.headers.fields["x-envoy-attempt-count"] = _ATTEMPTS[min(request.stream.attempts + 1, 255)]
         return cluster.send(request)
 
     return forward
+
+
+def _time_left(request: Request, expected: Field) -> Field:
+    """Of the route's limit, which spans all tries, there may be less left than a try may take."""
+    if request.time_left is None:
+        return expected
+    return field("x-envoy-expected-rq-timeout-ms", str(min(int(expected[0]), round(request.time_left() * 1000))))
 
 
 def _counts_attempts(virtual_host: VirtualHost) -> bool:

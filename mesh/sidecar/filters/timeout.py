@@ -31,6 +31,7 @@ class TimeoutFilter:
 
     async def _limited(self, request: Request, forward: Forward, seconds: float) -> Response:
         deadline = Deadline(self._context, seconds)
+        request.time_left = deadline.left
         request.body.on_end(deadline.start)
         try:
             response = await deadline.wait(forward(request))

@@ -23,12 +23,16 @@ RequestLine = tuple[str, str, str | None, int]
 
 
 class MalformedMessage(Exception):
-    """The peer does not speak HTTP; ``status`` is what a client gets for it, ``details`` are Envoy's response code details."""
+    """The peer does not speak HTTP; ``status`` is what a client gets for it, ``details`` are Envoy's response code details.
 
-    def __init__(self, details: str, status: int = 400) -> None:
+    ``request`` (method, path, authority) is set where it is HTTP, but not to be served.
+    """
+
+    def __init__(self, details: str, status: int = 400, request: tuple[str, str, str] | None = None) -> None:
         super().__init__(details)
         self.details = details
         self.status = status
+        self.request = request
 
 
 class RequestHead(NamedTuple):
@@ -67,14 +71,19 @@ INTERNAL: Final = frozenset(
         "x-envoy-original-url",
         "x-envoy-hedge-on-per-try-timeout",
         "x-envoy-internal",
+        "x-forwarded-client-cert",
     }
 )
-"""Fields by which a client could command the proxy. Envoy: ConnectionManagerUtility::cleanInternalHeaders."""
+"""Fields by which a client could command the proxy or lie about itself. Envoy: ConnectionManagerUtility::cleanInternalHeaders."""
 
-PEERS_ONLY: Final = frozenset({"x-envoy-original-path", "x-envoy-decorator-operation"})
-"""Fields that another sidecar may send us but an application may not."""
+SPECIAL: Final = HOP_BY_HOP | INTERNAL | {"expect"}
 
-SPECIAL: Final = HOP_BY_HOP | INTERNAL | PEERS_ONLY | {"expect"}
+_METHOD_NAMES: Final = (
+    "ACL BIND CHECKOUT CONNECT COPY DELETE GET HEAD LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE MSEARCH M-SEARCH NOTIFY OPTIONS PATCH"
+    " POST PROPFIND PROPPATCH PURGE PUT REBIND REPORT SEARCH SOURCE SUBSCRIBE TRACE UNBIND UNLINK UNLOCK UNSUBSCRIBE"
+)
+METHODS: Final = frozenset(_METHOD_NAMES.split())
+"""Envoy: BalsaParser. No others."""
 
 _FORGETTABLE: Final = frozenset(
     {
@@ -96,24 +105,26 @@ _REMEMBERED_LINES: Final = 1024
 _REMEMBERED_LINE_BYTES: Final = 1024
 
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/(\d\.\d)")
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+)(?: HTTP/(\d\.\d)| ?)")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
-_AUTHORITY = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?")
+_AUTHORITY = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,;=%:@\[\]]*")
+_HOST_AND_PORT = re.compile(r"[^/?#]+:\d+")
 _DIGITS = re.compile(r"[0-9]{1,19}")
 _START_OF_REQUEST = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]*(?: [\x21-\x7e]*(?: [HTP/\d.]*)?)?")
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
 def _check_request_field(name: str, value: str) -> None:
     if name == "host":
         if not _AUTHORITY.fullmatch(value):
-            raise MalformedMessage("http1.invalid_host")
+            raise MalformedMessage("http.invalid_authority")
     elif name == "transfer-encoding":
         codings = [coding.strip(" \t").lower() for coding in value.split(",")]
         if codings != ["chunked"]:
-            raise MalformedMessage("http1.invalid_transfer_encoding", 400 if codings in ([""], ["identity"]) else 501)
+            raise MalformedMessage("http1.invalid_transfer_encoding", 501)
     elif name == "content-length" and not _DIGITS.fullmatch(value):
-        raise MalformedMessage("http1.invalid_content_length")
+        raise MalformedMessage("http1.codec_error")
 
 
 def _check_response_field(name: str, value: str) -> None:
@@ -152,7 +163,7 @@ class HeadReader:
         method, path, authority, minor = start
         host = fields.pop("host", None)
         if host is None:
-            raise MalformedMessage("missing_host_header")
+            raise MalformedMessage("missing_host_header", request=(method, path, ""))
         if authority is None:
             authority = host[0]
         length = 0
@@ -161,8 +172,6 @@ class HeadReader:
                 raise MalformedMessage("http1.content_length_and_chunked_not_allowed")
             length = int(fields["content-length"][0])
         elif fields.pop("transfer-encoding", None) is not None:
-            if minor == 0:
-                raise MalformedMessage("http1.invalid_transfer_encoding")
             length = CHUNKED
         return RequestHead(method, path, authority, minor, fields, length, not SPECIAL.isdisjoint(fields))
 
@@ -202,6 +211,8 @@ class HeadReader:
         if status < 200 or status == 204 or status == 304 or method == "HEAD":
             if status < 200 or status == 204:
                 fields.pop("content-length", None)
+                if length > 0:
+                    raise MalformedMessage("http1.content_length_not_allowed", 502)
             length = 0
         return status, minor, fields, length, close or length == UNTIL_CLOSE
 
@@ -225,7 +236,7 @@ class HeadReader:
     def _read_field(self, line: bytes, known: dict[bytes, tuple[str, Field]], check: Callable[[str, str], None]) -> tuple[str, Field]:
         match = _FIELD.fullmatch(line)
         if match is None:
-            raise MalformedMessage("http1.codec_error")
+            raise MalformedMessage("http1.invalid_characters" if _CONTROL.search(line) else "http1.codec_error")
         raw_name, raw_value = match[1].lower(), match[2].rstrip(b" \t")
         name, value = raw_name.decode("ascii"), raw_value.decode("utf-8", "surrogateescape")
         check(name, value)
@@ -252,13 +263,18 @@ def check_start(data: bytes) -> None:
 def _request_line(line: bytes) -> RequestLine:
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
+        begun = line.partition(b" ")[0].decode("ascii", "replace") in METHODS
+        raise MalformedMessage("http1.invalid_characters" if begun and _CONTROL.search(line) else "http1.codec_error")
+    method, target, version = (part.decode("ascii") for part in match.groups(default=b""))
+    if method not in METHODS:
         raise MalformedMessage("http1.codec_error")
-    method, target, version = (part.decode("ascii") for part in match.groups())
-    if version not in ("1.0", "1.1"):
-        raise MalformedMessage("http1.unsupported_version", 505)
-    minor = 1 if version == "1.1" else 0
+    if version != "1.1":
+        raise MalformedMessage("low_version", 426)
+    minor = 1
     if method == "CONNECT":
-        return method, target, target, minor
+        if not _HOST_AND_PORT.fullmatch(target):
+            raise MalformedMessage("http1.invalid_url")
+        return method, "", target, minor
     authority: str | None
     if target[0] == "/" or (target == "*" and method == "OPTIONS"):
         path, authority = target, None
@@ -268,13 +284,15 @@ def _request_line(line: bytes) -> RequestLine:
 
 
 def _absolute_form(target: str) -> tuple[str, str]:
-    if target[:7].lower() != "http://":
-        raise MalformedMessage("http1.invalid_url")
-    rest = target[7:]
+    scheme, separator, rest = target.partition("://")
+    if not separator:
+        raise MalformedMessage("http1.invalid_url" if target == "*" else "http1.codec_error")
+    if scheme.lower() not in ("http", "https"):
+        raise MalformedMessage("http1.invalid_scheme")
     ends = [at for at in (rest.find("/"), rest.find("?"), rest.find("#")) if at >= 0]
     end = min(ends, default=len(rest))
     authority, path = rest[:end], rest[end:]
-    if not _AUTHORITY.fullmatch(authority):
+    if not authority or not _AUTHORITY.fullmatch(authority):
         raise MalformedMessage("http1.invalid_url")
     return path if path.startswith("/") else "/" + path, authority
 
@@ -291,7 +309,9 @@ _SINGLE = frozenset({"host", "content-length", "transfer-encoding"})
 
 def _repeated(name: str, first: Field, second: Field) -> Field:
     if name in _SINGLE:
-        raise MalformedMessage(f"http1.repeated_{name.replace('-', '_')}", 501 if name == "transfer-encoding" else 400)
+        if name == "transfer-encoding":
+            raise MalformedMessage("http1.invalid_transfer_encoding", 501)
+        raise MalformedMessage("http1.codec_error")
     return join_fields(first, second)
 
 
@@ -306,7 +326,4 @@ def _strip_response(fields: dict[str, Field], status: int, minor: int) -> bool:
     if status != 101:
         for name in HOP_BY_HOP:
             fields.pop(name, None)
-        for name in connection:
-            if name not in _SINGLE:
-                fields.pop(name, None)
     return "close" in connection or (minor == 0 and "keep-alive" not in connection)

@@ -29,6 +29,7 @@ class World:
     """Implements ``mesh.sidecar.filter.Context``."""
 
     now: float = 0.0
+    own_address: str = "10.0.0.1"
     rolls: list[float] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)
     timers: list[FakeTimer] = field(default_factory=list)

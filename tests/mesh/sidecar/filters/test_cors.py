@@ -35,6 +35,7 @@ async def test_a_preflight_is_answered_here(scope, world, make, upstream):
         "access-control-allow-credentials": "true",
         "access-control-allow-methods": "GET,POST",
         "access-control-allow-headers": "x-a,x-b",
+        "access-control-expose-headers": "x-c",
         "access-control-max-age": "86400",
     }
 

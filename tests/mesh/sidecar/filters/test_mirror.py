@@ -43,7 +43,10 @@ async def test_the_copy_is_the_same_request(scope, world, make, upstream):
     await world.settle()
     [(cluster, copy)] = world.sent
     assert (cluster, copy.method, copy.path, copy.authority) == ("v2", "POST", "/x", "reviews-shadow:9080")
-    assert (list(copy.headers.items()), copy.body.take()) == ([("a", "b"), ("x-envoy-internal", "true")], b"data")
+    assert (list(copy.headers.items()), copy.body.take()) == (
+        [("a", "b"), ("x-envoy-internal", "true"), ("x-forwarded-for", "10.0.0.1")],
+        b"data",
+    )
     assert (response.status, upstream.seen[0]["body"], upstream.seen[0]["authority"]) == (200, b"data", "reviews:9080")
 
 

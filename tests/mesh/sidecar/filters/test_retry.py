@@ -62,7 +62,7 @@ async def test_statuses(scope, world, make, upstream, token, statuses):
         ("gateway-error", set(Reset) - {Reset.OVERFLOW, Reset.NO_CLUSTER, Reset.NO_HEALTHY_UPSTREAM}),
         ("reset", set(Reset) - {Reset.OVERFLOW, Reset.NO_CLUSTER, Reset.NO_HEALTHY_UPSTREAM}),
         ("connect-failure", {Reset.CONNECTION_FAILURE, Reset.CONNECTION_TIMEOUT}),
-        ("reset-before-request", {Reset.CONNECTION_FAILURE, Reset.CONNECTION_TIMEOUT, Reset.REUSED_CONNECTION}),
+        ("reset-before-request", {Reset.CONNECTION_FAILURE, Reset.CONNECTION_TIMEOUT}),
         ("refused-stream", set()),
         ("retriable-status-codes", set()),
     ],
