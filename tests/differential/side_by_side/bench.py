@@ -22,6 +22,7 @@ from side_by_side.upstreams import LOCALHOST, Upstreams
 
 UPSTREAMS = ("red", "green", "blue")
 PATIENCE_SECONDS = 5.0
+EARLY_SECONDS = 0.005  # Envoy's timers count from the turn of its loop
 
 LOGGED = {
     "status": "%RESPONSE_CODE%",
@@ -40,7 +41,7 @@ LOGGED = {
     "received": "%BYTES_RECEIVED%",
     "sent": "%BYTES_SENT%",
     "termination": "%CONNECTION_TERMINATION_DETAILS%",
-    "client": "%DOWNSTREAM_REMOTE_ADDRESS%",
+    "client": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
 }
 
 
@@ -157,19 +158,31 @@ class Bench:
 
     def compare(self, case: Case) -> None:
         """Every request of a case gets the same answer from both, with the same traces upstream and in the access log."""
+        found = []
         for ask in case.asks:
             envoy, sidecar = self.ask(case, ask)
-            found = differences(envoy.comparable(), sidecar.comparable())
-            assert not found, "\n".join([str(ask), *found])
+            these = differences(envoy.comparable(), sidecar.comparable())
             for outcome, who in ((envoy, "envoy"), (sidecar, "sidecar")):
-                assert ask.takes[0] <= outcome.seconds <= ask.takes[1], f"{who} took {outcome.seconds:.3f} s for {ask}"
+                if not ask.takes[0] - EARLY_SECONDS <= outcome.seconds <= ask.takes[1]:
+                    these.append(f"{who} took {outcome.seconds:.3f} s, not {ask.takes}")
+            found += [str(ask), *these] if these else []
+        assert not found, "\n".join(found)
 
 
 def differences(envoy: Any, sidecar: Any, where: str = "") -> list[str]:
     """The places where two outcomes differ, one a line."""
+    if envoy == sidecar:
+        return []
     if isinstance(envoy, dict) and isinstance(sidecar, dict):
         names = [*envoy, *(name for name in sidecar if name not in envoy)]
         return [line for name in names for line in differences(envoy.get(name), sidecar.get(name), f"{where}/{name}")]
+    if _is_headers(envoy) and _is_headers(sidecar):
+        only = [f"{where}: only Envoy {pair}" for pair in envoy if pair not in sidecar]
+        return [*only, *(f"{where}: only the sidecar {pair}" for pair in sidecar if pair not in envoy)] or [f"{where}: other numbers"]
     if isinstance(envoy, list | tuple) and isinstance(sidecar, list | tuple) and len(envoy) == len(sidecar):
         return [line for number, pair in enumerate(zip(envoy, sidecar, strict=True)) for line in differences(*pair, f"{where}/{number}")]
-    return [] if envoy == sidecar else [f"{where}: envoy {envoy!r}, sidecar {sidecar!r}"]
+    return [f"{where}: envoy {envoy!r}, sidecar {sidecar!r}"]
+
+
+def _is_headers(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value)

@@ -18,7 +18,9 @@ EVERYTHING = RouteMatch(StringMatch(MatchKind.PREFIX, "/"))
 
 @dataclass(frozen=True)
 class Case:
-    """A virtual host of its own. ``outer`` are policies of the whole route configuration; such a case gets a listener of its own."""
+    """A virtual host of its own. ``outer`` are policies of the whole route configuration; such a case gets a listener of its own.
+    ``known`` says why the two differ, as docs/differences.md does: the case must fail then.
+    """
 
     name: str
     routes: tuple[Route, ...]
@@ -29,6 +31,7 @@ class Case:
     outer: tuple[object, ...] = ()
     ignore_port: bool = False
     manager: HttpConnectionManager = PLAIN
+    known: str = ""
 
     @property
     def domain(self) -> str:

@@ -57,7 +57,9 @@ class Envoy:
         with (folder / "envoy.stderr").open("wb") as errors:
             self._process = subprocess.Popen(command, stdout=errors, stderr=errors, stdin=subprocess.DEVNULL)
         try:
-            until(self._ready, START_SECONDS, "Envoy is ready")
+            until(lambda: self._process.poll() is not None or "LIVE" in self._get("/ready"), START_SECONDS, "Envoy is ready")
+            if self._process.poll() is not None:
+                raise RuntimeError(f"Envoy ended by itself:\n{(self._folder / 'envoy.stderr').read_text()[-3000:]}")
             statuses = json.loads(self._get("/listeners?format=json"))["listener_statuses"]
         except BaseException:
             self._stop()
@@ -70,11 +72,6 @@ class Envoy:
 
     def __exit__(self, *_: object) -> None:
         self._stop()
-
-    def _ready(self) -> bool:
-        if self._process.poll() is not None:
-            raise SystemExit(f"Envoy ended by itself:\n{(self._folder / 'envoy.stderr').read_text()[-3000:]}")
-        return "LIVE" in self._get("/ready")
 
     def _get(self, path: str) -> str:
         address = (self._folder / "admin").read_text().strip()

@@ -41,7 +41,7 @@ class Upstreams:
         with self._lock:
             history = self._seen.setdefault(key, [])
             history.append(seen)
-            return sum(not is_shadow(other) for other in history) - 1
+            return sum(not other.shadow for other in history) - 1
 
     def take(self, key: str) -> list[Seen]:
         with self._lock:
@@ -50,10 +50,6 @@ class Upstreams:
     def count(self, key: str) -> int:
         with self._lock:
             return len(self._seen.get(key, []))
-
-
-def is_shadow(seen: Seen) -> bool:
-    return "-shadow" in {name.lower(): value for name, value in seen.headers}.get("host", "")
 
 
 class _Server:
@@ -76,7 +72,7 @@ class _Server:
         seen = Seen(self._name, method, path, headers)
         seen.body = await _body(values, reader)
         before = self._upstreams.record(values.get("x-key", "?"), seen)
-        steps = ["200"] if is_shadow(seen) else values.get("x-script", "200").split(",")
+        steps = ["200"] if seen.shadow else values.get("x-script", "200").split(",")
         step = steps[min(before, len(steps) - 1)]
         if not step.startswith("slow"):
             delay, _, step = step.rpartition(":")
