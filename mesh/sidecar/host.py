@@ -55,14 +55,15 @@ class Host:
         self._reader = reader
         self._clock = clock
 
-    def take_idle(self) -> UpstreamConnection | None:
-        """The connection that was used last, if it still stands."""
+    def take_idle(self, *, wary: bool) -> UpstreamConnection | None:
+        """The connection that was used last, if it still stands. ``wary``, after a failed try: look first, however fresh it is."""
         while self._idle:
             connection = self._idle.pop()
             if connection.lost:
                 continue
             self._busy.add(connection)
-            if self._clock() - connection.idle_since_seconds > SUSPECT_AFTER_SECONDS and connection.has_news():
+            suspect = wary or self._clock() - connection.idle_since_seconds > SUSPECT_AFTER_SECONDS
+            if suspect and connection.has_news():
                 connection.close()  # the peer has closed it (or speaks unasked): the loop has not told us yet
                 continue
             return connection

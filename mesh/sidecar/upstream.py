@@ -127,7 +127,7 @@ class UpstreamCluster:
         stats.upstream_rq_total += 1
         outcome: Response | Reset
         try:
-            connection = host.take_idle() or await host.connect()
+            connection = host.take_idle(wary=stream.attempts > 1) or await host.connect()
             if isinstance(connection, ConnectFailure):
                 host_stats.rq_error += 1
                 return self._connect_failed(request, connection)
