@@ -22,7 +22,7 @@ from side_by_side.upstreams import LOCALHOST, Upstreams
 
 UPSTREAMS = ("red", "green", "blue")
 PATIENCE_SECONDS = 5.0
-EARLY_SECONDS = 0.005  # Envoy's timers count from the turn of its loop
+EARLY_SECONDS = 0.01  # Envoy's timers count from the turn of its loop
 
 LOGGED = {
     "status": "%RESPONSE_CODE%",
@@ -96,9 +96,12 @@ class Side:
         self._read = 0
         self._lines: dict[str, list[dict[str, Any]]] = {}
 
+    def address(self, listener: str) -> tuple[str, int]:
+        return self._proxy.listeners[listener]
+
     def ask(self, listener: str, domain: str, ask: Ask) -> Outcome:
         key = f"{self.name}-{next(self._keys)}"
-        answer, own, seconds = exchange(self._proxy.listeners[listener], ask.wire(domain, key), ask)
+        answer, own, seconds = exchange(self.address(listener), ask.wire(domain, key), ask)
         lines = until(lambda: self._logged(own, ask.answers), PATIENCE_SECONDS, f"{self.name} has logged {ask}")
         if ask.mirrored:
             until(lambda: self._upstreams.count(key) > ask.mirrored, PATIENCE_SECONDS, f"{self.name} has sent its copies")
@@ -149,9 +152,12 @@ class Bench:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def listener_of(self, case: Case) -> str:
+        return self._listener_of[case.name]
+
     def ask(self, case: Case, ask: Ask) -> tuple[Outcome, Outcome]:
         """Envoy's, ours: asked at the same time."""
-        listener = self._listener_of[case.name]
+        listener = self.listener_of(case)
         envoy = self._pool.submit(self.envoy.ask, listener, case.domain, ask)
         sidecar = self._pool.submit(self.sidecar.ask, listener, case.domain, ask)
         return envoy.result(), sidecar.result()

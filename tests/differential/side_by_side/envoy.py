@@ -40,7 +40,7 @@ def verdict(binary: Path, folder: Path, configuration: bytes) -> str:
     path.write_bytes(configuration)
     command = [str(binary), "--mode", "validate", "-c", str(path), "-l", "error"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS, check=False)
-    return "" if done.returncode == 0 else (done.stderr.strip() or f"exit code {done.returncode}")
+    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
 
 
 class Envoy:

@@ -37,7 +37,9 @@ class Upstreams:
             server.close()
 
     def record(self, key: str, seen: Seen) -> int:
-        """How many tries came before this one."""
+        """How many tries came before this one; a request without a key leaves no trace."""
+        if not key:
+            return 0
         with self._lock:
             history = self._seen.setdefault(key, [])
             history.append(seen)
@@ -71,7 +73,7 @@ class _Server:
         values = {name.lower(): value for name, value in headers}
         seen = Seen(self._name, method, path, headers)
         seen.body = await _body(values, reader)
-        before = self._upstreams.record(values.get("x-key", "?"), seen)
+        before = self._upstreams.record(values.get("x-key", ""), seen)
         steps = ["200"] if seen.shadow else values.get("x-script", "200").split(",")
         step = steps[min(before, len(steps) - 1)]
         if not step.startswith("slow"):
