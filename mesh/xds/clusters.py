@@ -78,6 +78,7 @@ def decode(message: Any) -> Cluster:
         raise Rejected(name, f"load balancing policy {balancer} is not supported yet")
     if (discovery == "ORIGINAL_DST") != (balancer == "CLUSTER_PROVIDED"):
         raise Rejected(name, "cluster: LB policy CLUSTER_PROVIDED and type ORIGINAL_DST need each other")
+    _check_addresses(message, discovery)
     values = parts.read_istio_metadata(message.metadata)
     services = values.pop("services", [])
     common = _http_options(message)
@@ -97,6 +98,20 @@ def decode(message: Any) -> Cluster:
         idle_timeout_seconds=parts.seconds(common.idle_timeout) if common.HasField("idle_timeout") else None,
         metadata=values,
     )
+
+
+def _check_addresses(message: Any, discovery: str) -> None:
+    endpoints = [endpoint for group in message.load_assignment.endpoints for endpoint in group.lb_endpoints]
+    try:
+        if discovery == "STATIC":
+            for endpoint in endpoints:
+                parts.check_ip(endpoint.endpoint.address.socket_address.address)
+        if message.upstream_bind_config.source_address.address:
+            parts.check_ip(message.upstream_bind_config.source_address.address)
+    except ValueError as error:
+        raise Rejected(message.name, str(error)) from None
+    if discovery == "LOGICAL_DNS" and len(endpoints) != 1:
+        raise Rejected(message.name, "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint")
 
 
 def _decode_breakers(message: Any) -> CircuitBreakers:

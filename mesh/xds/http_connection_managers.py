@@ -61,7 +61,7 @@ def decode(packed: Any) -> HttpConnectionManager:
         filters=_decode_filters(message),
         access_logs=files,
         metrics=metrics,
-        upgrades=tuple(upgrade.upgrade_type for upgrade in message.upgrade_configs),
+        upgrades=_decode_upgrades(message),
         use_remote_address=message.use_remote_address.value,
         generate_request_id=message.generate_request_id.value if has("generate_request_id") else True,
         normalize_path=message.normalize_path.value,
@@ -75,11 +75,20 @@ def decode(packed: Any) -> HttpConnectionManager:
     )
 
 
+def _decode_upgrades(message: Any) -> tuple[str, ...]:
+    names = tuple(upgrade.upgrade_type for upgrade in message.upgrade_configs)
+    if len({name.lower() for name in names}) < len(names):
+        raise ValueError("Error: multiple upgrade configs with the same name")
+    return names
+
+
 def _decode_filters(message: Any) -> tuple[str, ...]:
     names = tuple(http_filter.name for http_filter in message.http_filters)
     for name in names:
         if name not in _FILTERS:
             raise ValueError(f"Didn't find a registered implementation for '{name}'")
+    if _ROUTER in names[:-1]:
+        raise ValueError(f"Error: terminal filter named {_ROUTER} of type {_ROUTER} must be the last filter in a http filter chain.")
     if not names or names[-1] != _ROUTER:
         raise ValueError("non-terminal filter is the last of the http filter chain: the router belongs there")
     return names

@@ -66,6 +66,9 @@ def decode(message: Any) -> Listener:
     try:
         has = message.HasField
         where = message.address.socket_address
+        parts.check_ip(where.address)
+        if not message.filter_chains and not has("default_filter_chain"):
+            raise ValueError(f"error adding listener '{where.address}:{where.port_value}': no filter chains specified")
         return Listener(
             name=message.name,
             address=where.address,

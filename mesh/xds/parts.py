@@ -1,5 +1,6 @@
 """Pieces that several resources share: durations, percentages, addresses, string matchers, header operations, Istio's metadata."""
 
+import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from google.protobuf import any_pb2, duration_pb2
 
 from mesh.model.match import MatchKind, StringMatch
 from mesh.policy.headers import HeaderOperations
+from mesh.xds import constraints
 
 NANOS = 1_000_000_000
 _OPTION = base_pb2.HeaderValueOption
@@ -41,14 +43,23 @@ def pack(message: Any) -> Any:
 
 
 def unpack(packed: Any, into: Any) -> Any:
-    """Raises ``ValueError`` when the Any carries another type."""
+    """Raises ``ValueError`` when the Any carries another type, or one against Envoy's constraints."""
     if not packed.Unpack(into):
         raise ValueError(f"{packed.type_url or 'nothing'} where {into.DESCRIPTOR.full_name} belongs")
+    constraints.check(into)
     return into
 
 
 def address(host: str, port: int) -> Any:
     return address_pb2.Address(socket_address=address_pb2.SocketAddress(address=host, port_value=port))
+
+
+def check_ip(text: str) -> None:
+    """Raises ``ValueError``, as Envoy refuses a name where nobody resolves names."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError(f"malformed IP address: {text}") from None
 
 
 def over_ads() -> Any:

@@ -49,7 +49,8 @@ def decode(type_url: str, packed: Any) -> Listener | RouteConfiguration | Cluste
     try:
         parts.unpack(packed, target)
     except (ValueError, DecodeError) as error:
-        raise Rejected("?", f"not a {target.DESCRIPTOR.full_name}: {error}") from None
+        name = target.cluster_name if type_url == EDS else target.name
+        raise Rejected(name or "?", str(error)) from None
     decoded: Listener | RouteConfiguration | Cluster | LoadAssignment = _DECODERS[type_url](target)
     return decoded
 

@@ -67,6 +67,9 @@ def _encode_clusters(clusters: tuple[WeightedCluster, ...], message: Any) -> Non
     for cluster in clusters:
         weighted = message.weighted_clusters.clusters.add(name=cluster.cluster, weight=wrappers_pb2.UInt32Value(value=cluster.weight))
         parts.write_headers(find_policy(cluster.policies, HeaderOperations), weighted)
+        rewrite = cluster.policy(Rewrite)
+        if rewrite is not None and rewrite.authority:
+            weighted.host_rewrite_literal = rewrite.authority
         filter_settings.write(cluster.policies, weighted.typed_per_filter_config)
 
 
@@ -134,8 +137,9 @@ def _decode_clusters(message: Any) -> tuple[WeightedCluster, ...]:
 
 
 def _decode_weighted(message: Any) -> WeightedCluster:
-    headers = parts.read_headers(message)
-    policies = (*((headers,) if headers else ()), *filter_settings.read(message.typed_per_filter_config))
+    headers, authority = parts.read_headers(message), message.host_rewrite_literal
+    rewrite = (Rewrite(authority=authority),) if authority else ()
+    policies = (*((headers,) if headers else ()), *rewrite, *filter_settings.read(message.typed_per_filter_config))
     return WeightedCluster(message.name, message.weight.value, policies)
 
 

@@ -41,9 +41,8 @@ plain_strings = st.builds(StringMatch, string_kinds, texts, st.booleans())
 regexes = st.builds(StringMatch, st.just(MatchKind.REGEX), names)
 presence = st.just(StringMatch(MatchKind.PRESENT))
 paths = st.one_of(
-    st.builds(
-        StringMatch, st.sampled_from([MatchKind.EXACT, MatchKind.PREFIX, MatchKind.PATH_PREFIX]), texts.map("/{}".format), st.booleans()
-    ),
+    st.builds(StringMatch, st.sampled_from([MatchKind.EXACT, MatchKind.PREFIX]), texts.map("/{}".format), st.booleans()),
+    st.builds(StringMatch, st.just(MatchKind.PATH_PREFIX), names.map("/{}".format), st.booleans()),
     regexes,
 )
 matches = st.builds(
@@ -102,7 +101,7 @@ def some(*policies: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[object, .
 
 
 scope = some(headers, faults, cors)
-weighted = st.builds(WeightedCluster, names, st.integers(1, 100), scope)
+weighted = st.builds(WeightedCluster, names, st.integers(1, 100), some(headers, st.builds(Rewrite, authority=names), faults, cors))
 forwarding = st.builds(
     lambda action, around, clusters, **rest: Route(policies=(*action, *around), clusters=clusters, **rest),
     some(st.builds(Timeout, seconds, st.one_of(st.none(), seconds)), st.builds(Mirror, names, percents), retries, rewrites),
@@ -163,7 +162,7 @@ listeners = st.builds(
     names,
     addresses,
     ports,
-    st.lists(chains, max_size=2).map(tuple),
+    st.lists(chains, min_size=1, max_size=2).map(tuple),
     st.one_of(st.none(), chains),
     st.sampled_from(Direction),
     st.booleans(),
