@@ -1,7 +1,7 @@
 """What an HTTPRoute does, as clusters and policies. Istio: pilot/pkg/networking/core/route/route.go, retry/retry.go."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mesh.galley.models import virtual_service as istio
 from mesh.model.match import MatchKind, RouteMatch
@@ -20,6 +20,7 @@ from mesh.policy.timeout import Timeout
 
 DEFAULT_RETRY = RetryPolicy(retriable_status_codes=())
 """Where nobody says anything: two retries. A bare 503 is not among the reasons (EXCLUDE_UNSAFE_503_FROM_DEFAULT_RETRY, Istio 1.24)."""
+AUTHORITY_NAMES = frozenset({"host", ":authority"})
 PREFIX_TOKEN = "%PREFIX()%"  # noqa: S105 - Istio's marker for a prefix redirect
 
 
@@ -61,9 +62,8 @@ def _policies(mesh: Mesh, http: istio.HTTPRoute, namespace: str, port: int, matc
         if retry is not None:
             yield retry
         yield from _mirrors(mesh, http, namespace, port)
-        if http.rewrite is not None:
-            yield _rewrite(http.rewrite)
-    yield from _headers(http.headers)
+        yield from _rewrite(http)
+    yield from _operations(http.headers)
     if http.fault is not None:
         yield _fault(http.fault)
     if http.cors_policy is not None:
@@ -103,10 +103,19 @@ def _mirrors(mesh: Mesh, http: istio.HTTPRoute, namespace: str, port: int) -> It
             yield Mirror(_cluster(mesh, mirror.destination, namespace, port), percent)
 
 
-def _rewrite(rewrite: istio.HTTPRewrite) -> Rewrite:
+def _rewrite(http: istio.HTTPRoute) -> Iterator[Rewrite]:
+    """A Host set among the headers is a rewrite, too, and has the last word: proxies take none among their header operations."""
+    rewrite = http.rewrite or istio.HTTPRewrite()
     by_regex = rewrite.uri_regex_rewrite
     regex = (by_regex.match, by_regex.rewrite) if by_regex is not None else None
-    return Rewrite(rewrite.uri, regex, rewrite.authority)
+    authority = _authority(http.headers) or rewrite.authority
+    if rewrite.uri or regex or authority:
+        yield Rewrite(rewrite.uri, regex, authority)
+
+
+def _authority(headers: istio.Headers | None) -> str:
+    wanted = headers.request.set if headers is not None and headers.request is not None else {}
+    return next((value for name, value in sorted(wanted.items()) if name.lower() in AUTHORITY_NAMES), "")
 
 
 def _redirect(redirect: istio.HTTPRedirect, port: int, match: RouteMatch) -> Redirect:
@@ -154,21 +163,35 @@ def _cors(cors: istio.CorsPolicy) -> CorsPolicy:
     )
 
 
-def _headers(headers: istio.Headers | None) -> tuple[HeaderOperations, ...]:
+def _headers(headers: istio.Headers | None) -> tuple[object, ...]:
+    """Of a destination."""
+    authority = _authority(headers)
+    return (*_operations(headers), *((Rewrite(authority=authority),) if authority else ()))
+
+
+def _operations(headers: istio.Headers | None) -> tuple[HeaderOperations, ...]:
     if headers is None:
         return ()
     request, response = headers.request or istio.HeaderOperations(), headers.response or istio.HeaderOperations()
-    return (
-        HeaderOperations(
-            request_set=_pairs(request.set),
-            request_add=_pairs(request.add),
-            request_remove=tuple(name.lower() for name in request.remove),
-            response_set=_pairs(response.set),
-            response_add=_pairs(response.add),
-            response_remove=tuple(name.lower() for name in response.remove),
-        ),
+    operations = HeaderOperations(
+        request_set=_pairs(request.set),
+        request_add=_pairs(request.add),
+        request_remove=_names(request.remove),
+        response_set=_pairs(response.set),
+        response_add=_pairs(response.add),
+        response_remove=_names(response.remove),
     )
+    return (operations,) if operations != HeaderOperations() else ()
 
 
 def _pairs(headers: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple((name.lower(), value) for name, value in sorted(headers.items()))
+    return tuple((name.lower(), value) for name, value in sorted(headers.items()) if not _untouchable(name))
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name.lower() for name in names if not _untouchable(name))
+
+
+def _untouchable(name: str) -> bool:
+    """One such operation, and a proxy would refuse the whole route configuration."""
+    return name.lower() == "host" or name.startswith(":")
