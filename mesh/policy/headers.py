@@ -9,14 +9,12 @@ from dataclasses import dataclass
 
 Pairs = tuple[tuple[str, str], ...]
 
-AUTHORITY_NAMES = frozenset({"host", ":authority"})
-
 
 @dataclass(frozen=True, slots=True)
 class HeaderOperations:
     """Names are lower-case. ``set`` overwrites, ``add`` appends; removal comes first, as in Envoy.
 
-    A set ``host`` or ``:authority`` rewrites the authority.
+    ``host`` is not among them: the authority is for ``Rewrite`` to change. Values may hold the access log's operators; ``%%`` is one sign.
     """
 
     request_set: Pairs = ()
@@ -46,18 +44,13 @@ def response_steps(levels: Sequence[HeaderOperations]) -> tuple[Step, ...]:
 
 def _steps(levels: Iterable[tuple[tuple[str, ...], Pairs, Pairs]]) -> tuple[Step, ...]:
     """Empty values are left out, as Envoy does: they add nothing; levels with nothing to do, too."""
-    steps = (Step(remove, _settled(set_), _settled(add)) for remove, set_, add in levels)
+    steps = [Step(remove, _settled(set_), _settled(add)) for remove, set_, add in levels]
+    for step in steps:
+        for name in (*step.remove, *(name for name, _ in step.set + step.add)):
+            if name == "host" or name.startswith(":"):
+                raise ValueError(":-prefixed or host headers may not be modified")
     return tuple(step for step in steps if step.remove or step.set or step.add)
 
 
 def _settled(pairs: Pairs) -> Pairs:
-    return tuple((name, value.replace("%%", "%")) for name, value in pairs if value and name not in AUTHORITY_NAMES)
-
-
-def authority(levels: Sequence[HeaderOperations]) -> str:
-    """What the Host becomes; empty where nobody sets it. The nearest level has its way: Istio makes it the route's host rewrite."""
-    for level in levels:
-        for name, value in level.request_set:
-            if name in AUTHORITY_NAMES:
-                return value
-    return ""
+    return tuple((name, value) for name, value in pairs if value)

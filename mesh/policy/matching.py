@@ -92,7 +92,9 @@ def _plain(kind: MatchKind, value: str) -> Matcher:
 def compile_substitution(pattern: str, replacement: str) -> Substitution:
     r"""Replace every match in a text, as RE2's GlobalReplace does: ``\1`` is the first group, ``\0`` the whole match."""
     regex = compile_regex(pattern, captures=True)
-    template = _template(pattern, replacement, regex.groups)
+    template = _template(replacement, regex.groups)
+    if template is None:
+        return lambda text: text
 
     def substitute(text: str) -> str:
         data, end = wire_bytes(text), -1
@@ -107,8 +109,8 @@ def compile_substitution(pattern: str, replacement: str) -> Substitution:
     return substitute
 
 
-def _template(pattern: str, replacement: str, groups: int) -> bytes:
-    r"""RE2's rewrite string (``\0``-``\9`` and ``\\`` only) in the words of Python's ``Match.expand``."""
+def _template(replacement: str, groups: int) -> bytes | None:
+    r"""RE2's rewrite string (``\0``-``\9`` and ``\\`` only) in the words of Python's ``Match.expand``; None: RE2 would replace nothing."""
     out, rest = [], replacement
     while rest:
         head, backslash, rest = rest.partition("\\")
@@ -119,9 +121,9 @@ def _template(pattern: str, replacement: str, groups: int) -> bytes:
             out.append("\\\\")
         elif rest[:1].isdigit():
             if int(rest[0]) > groups:
-                raise ValueError(f"substitution {replacement!r} names group {rest[0]}, but {pattern!r} has {groups}")
+                return None
             out.append(f"\\g<{rest[0]}>")
         else:
-            raise ValueError(f"substitution {replacement!r} has a backslash before neither a digit nor a backslash")
+            return None
         rest = rest[1:]
     return "".join(out).encode()

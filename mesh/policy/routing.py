@@ -16,6 +16,7 @@ from mesh.model.world import Dice
 from mesh.policy.matching import Matcher, ascii_lower, compile_match
 
 MAX_REMEMBERED_AUTHORITIES = 1024
+MAX_WEIGHT = 2**32 - 1
 LONGEST_NAME = 261  # a DNS name of 255 with a port
 
 
@@ -178,6 +179,8 @@ def _bounds(clusters: Sequence[WeightedCluster]) -> tuple[float, ...]:
             raise ValueError(f"cluster {cluster.cluster} has negative weight {cluster.weight}")
         total += cluster.weight
         bounds.append(total)
+    if total > MAX_WEIGHT:
+        raise ValueError(f"The sum of weights of all weighted clusters of a route exceeds {MAX_WEIGHT}")
     if len(clusters) > 1 and total <= 0:
         raise ValueError(f"the weights of {', '.join(c.cluster for c in clusters)} sum to 0")
     return tuple(bounds)

@@ -154,9 +154,10 @@ def _time_format(form: str) -> Callable[[float], str]:
     return text
 
 
-def compile_text(form: str, wall: WallClock) -> Line:
+def compile_text(form: str, wall: WallClock, missing: str = "-") -> Line:
     """ValueError: an operator that there is not. The line comes with whatever line end the format has."""
     source = _Source(wall)
+    source.names["MISSING"] = missing
     return source.function(source.template(form or ENVOY_DEFAULT))
 
 

@@ -9,7 +9,12 @@ from mesh.sidecar.filter import EMPTY, Body, Context, Field, Filter, Forward, He
 
 def build(scope: Scope, context: Context) -> Filter | None:
     answer = scope.route.policy(DirectResponse)
-    return None if answer is None else DirectResponseFilter(answer)
+    if answer is None:
+        return None
+    limit = scope.configuration.max_direct_response_body_size_bytes
+    if len(answer.body) > limit:
+        raise ValueError(f"response body size is {len(answer.body)} bytes; maximum is {limit}")
+    return DirectResponseFilter(answer)
 
 
 class DirectResponseFilter:

@@ -5,10 +5,13 @@ upstream, or as a local reply (an injected fault, too). A route that answers its
 """
 
 from collections.abc import Awaitable, Sequence
+from typing import cast
 
 from mesh.policy.headers import HeaderOperations, Step, request_steps, response_steps
 from mesh.sidecar.filter import Context, Field, Filter, Forward, Headers, Request, Response, Scope, field
 from mesh.sidecar.headers import join_fields
+from mesh.sidecar.log_format import compile_text
+from mesh.sidecar.wall import WallClock
 
 
 def build(scope: Scope, context: Context) -> Filter | None:
@@ -29,10 +32,10 @@ class HeadersFilter:
 
     async def __call__(self, request: Request, forward: Forward) -> Response:
         for operation in self._up:
-            operation.apply(request.headers)
+            operation.apply(request.headers, request, None)
         response = await forward(request)
         for operation in self._down:
-            operation.apply(response.headers)
+            operation.apply(response.headers, request, response)
         return response
 
 
@@ -46,7 +49,7 @@ class DirectHeadersFilter:
         response = await forward(request)
         if response.details == "direct_response":
             for operation in self._down:
-                operation.apply(response.headers)
+                operation.apply(response.headers, request, response)
         return response
 
 
@@ -58,26 +61,60 @@ class RequestHeadersFilter:
 
     def __call__(self, request: Request, forward: Forward) -> Awaitable[Response]:
         for operation in self._up:
-            operation.apply(request.headers)
+            operation.apply(request.headers, request, None)
         return forward(request)
 
 
 class _Operation:
-    """One level's step with its fields built."""
+    """One level's step with its fields built; a value with operators in it is made for each request."""
 
     def __init__(self, step: Step) -> None:
         self._remove = step.remove
-        self._set = {name: field(name, value) for name, value in step.set}
-        self._add: list[tuple[str, Field]] = [(name, field(name, value)) for name, value in step.add]
+        self._set = {name: field(name, _plain(value)) for name, value in step.set if not _has_operators(value)}
+        self._add = [(name, field(name, _plain(value))) for name, value in step.add if not _has_operators(value)]
+        self._made = [(name, compile_text(value, NO_WALL, ""), True) for name, value in step.set if _has_operators(value)]
+        self._made += [(name, compile_text(value, NO_WALL, ""), False) for name, value in step.add if _has_operators(value)]
 
-    def apply(self, headers: Headers) -> None:
+    def apply(self, headers: Headers, request: Request, response: Response | None) -> None:
         fields = headers.fields
         for name in self._remove:
             fields.pop(name, None)
         fields.update(self._set)
         for name, new in self._add:
-            old = fields.get(name)
-            fields[name] = new if old is None else join_fields(old, new)
+            _append(fields, name, new)
+        if self._made:
+            self._make(fields, request, response)
+
+    def _make(self, fields: dict[str, Field], request: Request, response: Response | None) -> None:
+        if response is not None:
+            request.stream.status = response.status
+        for name, line, overwrites in self._made:
+            value = line(request, response).strip(" \t")
+            if value and overwrites:
+                fields[name] = field(name, value)
+            elif value:
+                _append(fields, name, field(name, value))
+
+
+def _append(fields: dict[str, Field], name: str, new: Field) -> None:
+    old = fields.get(name)
+    fields[name] = new if old is None else join_fields(old, new)
+
+
+def _has_operators(value: str) -> bool:
+    return "%" in value.replace("%%", "")
+
+
+def _plain(value: str) -> str:
+    return value.replace("%%", "%")
+
+
+class _NoWall:
+    def stamp(self, epoch_seconds: float) -> str:
+        return ""
+
+
+NO_WALL = cast(WallClock, _NoWall())  # a filter does not know the time of day
 
 
 def _compile(steps: Sequence[Step]) -> list[_Operation]:

@@ -25,6 +25,8 @@ def build(scope: Scope, context: Context) -> Filter | None:
     timeout = scope.policy(Timeout)
     if not mirrors or scope.cluster is None:
         return None
+    if any(not mirror.cluster for mirror in mirrors):
+        raise ValueError("Exactly one of cluster or cluster_header in request mirror policy can be specified")
     seconds = (timeout.request_seconds if timeout else 0.0) or DEFAULT_SECONDS
     return MirrorFilter(mirrors, seconds, context, scope.virtual_host.include_request_attempt_count)
 

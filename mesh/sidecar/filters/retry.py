@@ -30,6 +30,8 @@ def build(scope: Scope, context: Context) -> Filter | None:
     policy = scope.policy(RetryPolicy)
     if policy is None or scope.cluster is None:
         return None
+    if policy.backoff_max_seconds < policy.backoff_base_seconds:
+        raise ValueError("retry_policy.max_interval must be greater than or equal to the base_interval")
     timeout = scope.policy(Timeout)
     return RetryFilter(policy, timeout.request_seconds if timeout else 0.0, context)
 

@@ -5,7 +5,6 @@ Envoy: the router's finalizeRequestHeaders; what was there before goes along in 
 
 from collections.abc import Awaitable
 
-from mesh.policy import headers
 from mesh.policy.rewrite import PathChange, Rewrite, path_change
 from mesh.sidecar.filter import Context, Filter, Forward, Request, Response, Scope, field
 
@@ -15,9 +14,11 @@ _NOTHING = Rewrite()
 def build(scope: Scope, context: Context) -> Filter | None:
     if scope.cluster is None:
         return None
-    rewrite = scope.policy(Rewrite) or _NOTHING
+    rewrite = scope.route.policy(Rewrite) or _NOTHING
+    if rewrite.path and rewrite.regex:
+        raise ValueError("Specify only one of prefix_rewrite, regex_rewrite or path_rewrite_policy")
     change = path_change(scope.route.match.path, rewrite.path, rewrite.regex)
-    authority = headers.authority(scope.policies(headers.HeaderOperations)) or rewrite.authority
+    authority = next((level.authority for level in scope.policies(Rewrite) if level.authority), "")
     return RewriteFilter(change, authority) if change or authority else None
 
 

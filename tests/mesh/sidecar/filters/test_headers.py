@@ -9,7 +9,12 @@ from mesh.sidecar.filters import headers
 
 def test_a_route_without_the_policy_is_left_alone(scope, world):
     assert headers.build(scope(), world) is None
-    assert headers.build(scope(HeaderOperations(request_set=(("host", "x"),))), world) is None
+
+
+@pytest.mark.parametrize("name", ["host", ":authority"])
+def test_the_authority_is_none_of_its_business(scope, world, name):
+    with pytest.raises(ValueError, match=":-prefixed or host headers may not be modified"):
+        headers.build(scope(HeaderOperations(request_set=((name, "x"),))), world)
 
 
 OPERATIONS = HeaderOperations(
@@ -38,12 +43,12 @@ async def test_the_outermost_set_has_the_last_word(scope, world, make, upstream,
         return HeaderOperations(**{f"{side}_set": (("x", name), (name, "1")), f"{side}_add": (("all", name),)})
 
     filter_ = headers.build(
-        scope(level("route"), cluster=(level("cluster"),), virtual_host=(level("host"),), configuration=(level("configuration"),)), world
+        scope(level("route"), cluster=(level("cluster"),), virtual_host=(level("vhost"),), configuration=(level("configuration"),)), world
     )
     response = await filter_(make(), upstream)
     found = Headers(upstream.seen[0]["fields"]) if side == "request" else response.headers
     assert found.get("x") == "configuration"
-    assert found.get("all") == "cluster,route,host,configuration"
+    assert found.get("all") == "cluster,route,vhost,configuration"
 
 
 async def test_the_response_is_changed_on_its_way_down(scope, world, make, upstream):
