@@ -32,6 +32,16 @@ CASES = [
     case("response service time removed", to("red", Headers(response_remove=("x-envoy-upstream-service-time",))), get()),
     case("empty value", to("red", Headers(request_set=(("a", ""),), response_set=(("b", ""),))), get(a="old"), get("/", "200+b=old")),
     case("percent signs", to("red", Headers(request_set=(("a", "100%%"),), response_set=(("b", "50%%"),))), get()),
+    case(
+        "operators",
+        to("red", Headers(request_set=(("a", "%REQ(x-b)%-%REQ(:METHOD)%"),), request_add=(("c", "%PROTOCOL% %REQ(missing)%"),))),
+        get("/x", x_b="b"),
+    ),
+    case(
+        "operators of the response",
+        to("red", Headers(response_set=(("a", "%RESPONSE_CODE% %RESP(x)% %UPSTREAM_CLUSTER%"),), response_add=(("b", "%REQ(:PATH)%"),))),
+        get("/x", "201+x=y"),
+    ),
     case("letters beyond ascii", to("red", Headers(request_set=(("a", "ü"),), response_set=(("b", "é"),))), get()),
     case(
         "four levels of the request",
