@@ -114,7 +114,7 @@ class _Source:
         for match in _COMMAND.finditer(form):
             pieces.append(_literal(form[position : match.start()]))
             position = match.end()
-            pieces.append("{(" + self.expression(*match.groups()).replace("NONE", "DASH") + ")}" if match[1] else "%")
+            pieces.append("{(" + self.expression(*match.groups()).replace("NONE", "MISSING") + ")}" if match[1] else "%")
         pieces.append(_literal(form[position:]))
         return "".join(pieces)
 
