@@ -164,7 +164,7 @@ class Compiler:
         world = self._world
 
         def chain(scope: Scope, upstream: Forward) -> Forward:
-            return build_chain(direction, scope, world.context, upstream)
+            return build_chain(scope, world.context, upstream)
 
         try:
             return Router(table, filters, chain, world.clusters, world.dice)
