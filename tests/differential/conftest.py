@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # for side_by_side: test folders are no packages
 
 from side_by_side.bench import Bench
+from side_by_side.mesh import Mesh
 
 from lab import envoy_binary
 
@@ -29,6 +30,12 @@ def envoy_path() -> Path:
 def bench(request: pytest.FixtureRequest, envoy_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     with Bench(envoy_path, tmp_path_factory.mktemp("side-by-side"), request.module.CASES) as bench:
         yield bench
+
+
+@pytest.fixture(scope="module")
+def mesh(envoy_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    with Mesh(envoy_path, tmp_path_factory.mktemp("mesh")) as mesh:
+        yield mesh
 
 
 def pytest_generate_tests(metafunc: Any) -> None:

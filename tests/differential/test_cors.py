@@ -1,8 +1,10 @@
 """Requests from other sites' pages."""
 
+from dataclasses import replace
+
 from side_by_side.asking import Ask
 from side_by_side.bench import Bench
-from side_by_side.cases import Case, answers, case, exact, get, prefix, regex, send, split, suffix, to
+from side_by_side.cases import PLAIN, Case, answers, case, exact, get, prefix, regex, send, split, suffix, to
 
 from mesh.model.route import WeightedCluster
 from mesh.policy.cors import CorsPolicy
@@ -19,6 +21,9 @@ def preflight(origin: str = "http://a.example", method: str = "PUT", headers: st
 
 A = exact("http://a.example")
 FULL = CorsPolicy((A,), "GET,PUT", "x-a,x-b", "x-c", "600", True)
+
+BOTH = (preflight(), get(origin="http://a.example"))
+ISTIO = replace(PLAIN, filters=("envoy.filters.http.fault", "envoy.filters.http.cors", "envoy.filters.http.router"))
 
 CASES = [
     case("all fields", to("red", FULL), preflight(), get(origin="http://a.example"), get(origin="http://b.example"), get()),
@@ -72,6 +77,8 @@ CASES = [
     case("redirect", answers(Redirect(path="/y"), FULL), preflight(), get(origin="http://a.example")),
     case("with header operations", to("red", FULL, Headers(response_set=(("a", "b"),))), preflight(), get(origin="http://a.example")),
     case("with a fault", to("red", FULL, Fault(abort_status=503, abort_percent=100)), preflight(), get(origin="http://a.example")),
+    case("behind a fault", to("red", FULL, Fault(abort_status=503, abort_percent=100)), *BOTH, manager=ISTIO),
+    case("with header operations in istio's order", to("red", FULL, Headers(response_set=(("a", "b"),))), *BOTH, manager=ISTIO),
     case("with nothing upstream", to("empty", FULL), preflight(), get(origin="http://a.example")),
     case("unknown cluster", to("nowhere", FULL), preflight(), get(origin="http://a.example")),
 ]

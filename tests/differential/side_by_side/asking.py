@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-VOLATILE = {"date", "x-request-id", "x-envoy-upstream-service-time"}
+VOLATILE = {"date", "x-request-id", "x-envoy-upstream-service-time", "x-envoy-peer-metadata", "x-envoy-peer-metadata-id"}
 GIVE_UP_SECONDS = 5.0
 
 Pairs = tuple[tuple[str, str], ...]
