@@ -7,7 +7,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from mesh.sidecar.filter import Context, Timer
+from mesh.policy.retry import RetryPolicy
+from mesh.policy.timeout import Timeout
+from mesh.sidecar.filter import Context, Field, Scope, Timer, field
 
 T = TypeVar("T")
 
@@ -56,3 +58,12 @@ class Deadline:
         self.expired = True
         if self._when_expired is not None and not self._stopped:
             self._when_expired()
+
+
+def expected_time(scope: Scope) -> Field | None:
+    """What the upstream is told about how long anybody will wait: the limit of a try, or else the route's."""
+    timeout, retry = scope.policy(Timeout), scope.policy(RetryPolicy)
+    seconds = timeout.request_seconds if timeout else 0.0
+    if retry is not None and retry.per_try_timeout_seconds and not 0 < seconds <= retry.per_try_timeout_seconds:
+        seconds = retry.per_try_timeout_seconds
+    return field("x-envoy-expected-rq-timeout-ms", str(round(seconds * 1000))) if seconds else None

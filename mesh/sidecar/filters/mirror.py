@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Sequence
 from mesh.policy.mirror import Mirror, decide, shadow_authority
 from mesh.policy.retry import REQUEST_HEADERS
 from mesh.policy.timeout import REQUEST_HEADER, Timeout
-from mesh.sidecar.deadline import Deadline
-from mesh.sidecar.filter import EMPTY, Body, Context, Filter, Forward, Request, Response, Scope
+from mesh.sidecar.deadline import Deadline, expected_time
+from mesh.sidecar.filter import EMPTY, Body, Context, Filter, Forward, Request, Response, Scope, field
 
 MAX_UNDER_WAY = 128
 BODY_LIMIT_BYTES = 1024 * 1024
@@ -28,12 +28,15 @@ def build(scope: Scope, context: Context) -> Filter | None:
     if any(not mirror.cluster for mirror in mirrors):
         raise ValueError("Exactly one of cluster or cluster_header in request mirror policy can be specified")
     seconds = (timeout.request_seconds if timeout else 0.0) or DEFAULT_SECONDS
-    return MirrorFilter(mirrors, seconds, context, scope.virtual_host.include_request_attempt_count)
+    return MirrorFilter(mirrors, seconds, context, scope)
 
 
 class MirrorFilter:
-    def __init__(self, mirrors: Sequence[Mirror], seconds: float, context: Context, counts_attempts: bool) -> None:
-        self._counts_attempts = counts_attempts
+    def __init__(self, mirrors: Sequence[Mirror], seconds: float, context: Context, scope: Scope) -> None:
+        self._counts_attempts = scope.virtual_host.include_request_attempt_count
+        timeout = scope.policy(Timeout)
+        limit = round(timeout.request_seconds * 1000) if timeout else 0  # a copy has the route's time, whatever a try has
+        self._expected = field("x-envoy-expected-rq-timeout-ms", str(limit)) if limit else expected_time(scope)
         self._mirrors = mirrors
         self._seconds = seconds
         self._context = context
@@ -48,6 +51,8 @@ class MirrorFilter:
                 copy.headers.remove(name)
             copy.headers.set("x-envoy-internal", "true")
             copy.headers.set("x-forwarded-for", self._forwarded_for(copy.headers.get("x-forwarded-for")))
+            if self._expected is not None:
+                copy.headers.fields["x-envoy-expected-rq-timeout-ms"] = self._expected
             if self._counts_attempts:
                 copy.headers.set("x-envoy-attempt-count", "1")
             if not request.body.complete:

@@ -9,9 +9,8 @@ from typing import Any, Protocol
 
 from mesh.model.route import VirtualHost
 from mesh.model.world import Dice
-from mesh.policy.retry import RetryPolicy
 from mesh.policy.routing import Match, RouteTable
-from mesh.policy.timeout import Timeout
+from mesh.sidecar.deadline import expected_time
 from mesh.sidecar.filter import Field, Flag, Forward, Request, Reset, Response, Scope, field, local_reply
 
 _ATTEMPTS = [field("x-envoy-attempt-count", str(count)) for count in range(256)]
@@ -72,7 +71,7 @@ def no_cluster() -> Response:
 
 def _upstream(scope: Scope, name: str, clusters: Clusters) -> Forward:
     """The end of a chain."""
-    expected = _expected_time(scope)
+    expected = expected_time(scope)
     counts = _counts_attempts(scope.virtual_host)
 
     def forward(request: Request) -> Awaitable[Response]:
@@ -98,12 +97,3 @@ def _time_left(request: Request, expected: Field) -> Field:
 
 def _counts_attempts(virtual_host: VirtualHost) -> bool:
     return virtual_host.include_request_attempt_count
-
-
-def _expected_time(scope: Scope) -> Field | None:
-    """What the upstream is told about how long anybody will wait: the limit of a try, or else the route's."""
-    timeout, retry = scope.policy(Timeout), scope.policy(RetryPolicy)
-    seconds = timeout.request_seconds if timeout else 0.0
-    if retry is not None and retry.per_try_timeout_seconds and not 0 < seconds <= retry.per_try_timeout_seconds:
-        seconds = retry.per_try_timeout_seconds
-    return field("x-envoy-expected-rq-timeout-ms", str(round(seconds * 1000))) if seconds else None
