@@ -12,6 +12,7 @@ from mesh.policy.headers import HeaderOperations as Headers
 from mesh.policy.mirror import Mirror
 from mesh.policy.retry import RetryPolicy
 from mesh.policy.rewrite import Rewrite
+from mesh.policy.timeout import Timeout
 
 
 def copied(ask: Ask, times: int = 1) -> Ask:
@@ -36,6 +37,9 @@ CASES = [
     case("rewritten", to("red", COPY, Rewrite("/new", authority="other"), match=when(prefix("/old"))), copied(get("/old/x"))),
     case("retried", to("red", COPY, RetryPolicy(2, ("5xx",), backoff_base_seconds=0.001)), copied(get("/", "503,200"), 2)),
     case("attempt count", to("red", COPY), copied(get()), counts_attempts=True),
+    case("with a time-out", to("red", COPY, Timeout(2)), copied(get())),
+    case("with a time-out of each try", to("red", COPY, RetryPolicy(1, ("5xx",), 0.5)), copied(get())),
+    case("with both time-outs", to("red", COPY, Timeout(2), RetryPolicy(1, ("5xx",), 0.5)), copied(get())),
     case("failing", to("red", COPY), copied(get("/", "503")), copied(get("/", "close"))),
     case("to nowhere", to("red", Mirror("nowhere")), get()),
     case("to nobody", to("red", Mirror("empty")), get()),
