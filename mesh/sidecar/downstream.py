@@ -1,13 +1,16 @@
 """One connection from a client: bytes into requests, one after the other through the chain, answers back.
 
-Envoy: Http::ConnectionManagerImpl over its HTTP/1 server codec. One coroutine a connection (``_serve``), stepped by what arrives
-(``strand``). While a request is being answered, what the client pipelines behind it waits, and soon the client does too.
+Envoy: Http::ConnectionManagerImpl over its HTTP/1 server codec. A request that meets no filter which has to wait goes straight to an
+upstream connection and its answer straight back (``_answered``); the others are a coroutine each (``_serve``). While a
+request is being answered, what the client pipelines behind it waits, and soon the client does too.
 """
 
 import asyncio
 import logging
-from typing import Final, cast
+from collections.abc import Awaitable, Coroutine
+from typing import Any, Final, cast
 
+from mesh.sidecar.attempt import Attempt
 from mesh.sidecar.body import Body
 from mesh.sidecar.connection_manager import ENDED_AT_A_TIME, ConnectionManager, Worker
 from mesh.sidecar.filter import Flag, Forward, Request, Response, StreamInfo, local_reply
@@ -42,7 +45,7 @@ class HttpConnection(asyncio.Protocol):
         self._worker = worker
         self._transport: asyncio.Transport | None = None
         self._strand: Strand | None = None
-        self._arrived: Signal[Request] = Signal()
+        self._attempt: Attempt | None = None  # what the request being answered waits for, where no coroutine does
         self._state = _HEAD
         self._buffer = bytearray()
         self._request: Request | None = None  # being answered
@@ -51,7 +54,7 @@ class HttpConnection(asyncio.Protocol):
         self._chunks: ChunkedReader | None = None
         self._close_after = False
         self._timed_out: Response | None = None
-        self._forward = manager.forward  # for the request that has come
+        self._forward = manager.forward  # of the request that has come
         self._reading_paused = False
         self._writing_paused = False
         self._writable: Signal[None] = Signal()
@@ -74,8 +77,6 @@ class HttpConnection(asyncio.Protocol):
         stats.downstream_cx_total += 1
         stats.downstream_cx_active += 1
         self.deadline_seconds = worker.clock() + IDLE_SECONDS
-        self._strand = Strand(self._serve(), worker.loop, self._ended)
-        self._strand.start()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
@@ -88,7 +89,11 @@ class HttpConnection(asyncio.Protocol):
                 request.stream.flags |= Flag.DC
                 request.stream.details = "downstream_remote_disconnect"
             request.body.fail("downstream disconnect")
-        if self._strand is not None:
+        if self._attempt is not None and request is not None:
+            self._attempt.abandon()
+            self._attempt = None
+            self._finish(request, None)
+        elif self._strand is not None:
             self._strand.cancel()
 
     def eof_received(self) -> bool:
@@ -172,7 +177,7 @@ class HttpConnection(asyncio.Protocol):
         self._buffer = bytearray(data)
 
     def _begin(self, head: bytes, rest: bytes) -> None:
-        """A whole head is here: make a request of it and hand it to ``_serve``."""
+        """A whole head is here: make a request of it and send it down the chain."""
         worker, manager = self._worker, self.manager
         self._current = manager
         now = worker.clock()
@@ -212,7 +217,7 @@ class HttpConnection(asyncio.Protocol):
         else:
             self.deadline_seconds = NEVER
         self._dispatching = length != 0
-        self._arrived.set(request)
+        self._dispatch(request)
         self._dispatching = False
 
     def _begin_body(self, request: Request, length: int, rest: bytes, expects: bool) -> bytes:
@@ -286,45 +291,87 @@ class HttpConnection(asyncio.Protocol):
 
     # --- serving
 
-    async def _serve(self) -> None:
-        while True:
-            request = await self._arrived
-            response: Response | None = None
-            try:
-                response = await self._forward(request)
-            except asyncio.CancelledError:
-                response = self._timed_out
-                if response is None:
-                    self._finish(request, None)
-                    raise
-            except Exception:
-                _log.exception("a filter failed on %s %s", request.method, request.path)
-                response = local_reply(500, "internal error", details="filter_failed")
-            if response.local or request.upgrade:
-                response = self._own(request, response)
-            try:
-                if response.body.complete and response.status != 101:
-                    self._answer(request, response)
-                    if self._writing_paused:
-                        await self._writable
-                else:
-                    await self._stream_answer(request, response)
-            except asyncio.CancelledError:
-                response.discard()
-                self._finish(request, response)
-                raise
-            self._finish(request, response)
-            if not self._next():
-                return
+    def _dispatch(self, request: Request) -> None:
+        try:
+            coming = self._forward(request)
+        except Exception:
+            self._run(self._deliver(request, _broken_filter(request)))
+            return
+        if coming.__class__ is Attempt and not coming.is_set:
+            self._attempt = coming
+            coming.then(self._answered)
+        else:
+            self._run(self._serve(request, coming))
 
-    def _next(self) -> bool:
+    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._strand = Strand(coroutine, self._worker.loop, self._ended)
+        self._strand.start()
+
+    def _answered(self, response: Response) -> None:
+        """The straight way: called by the upstream connection, or by a time-out in its place."""
+        request = self._request
+        assert request is not None
+        self._attempt = None
+        if response.local or request.upgrade:
+            response = self._own(request, response)
+        if not response.body.complete or response.status == 101:
+            self._run(self._deliver(request, response))
+            return
+        self._answer(request, response)
+        if self._writing_paused:
+            self._run(self._drained(request, response))
+        else:
+            self._finish(request, response)
+            self._next()
+
+    async def _serve(self, request: Request, coming: Awaitable[Response]) -> None:
+        """The long way: some filter waits, or a connection has to be made first."""
+        try:
+            response = await coming
+        except asyncio.CancelledError:
+            if self._timed_out is None:
+                self._finish(request, None)
+                raise
+            response = self._timed_out
+        except Exception:
+            response = _broken_filter(request)
+        if response.local or request.upgrade:
+            response = self._own(request, response)
+        await self._deliver(request, response)
+
+    async def _deliver(self, request: Request, response: Response) -> None:
+        if response.body.complete and response.status != 101:
+            self._answer(request, response)
+            await self._drained(request, response)
+            return
+        try:
+            await self._stream_answer(request, response)
+        except asyncio.CancelledError:
+            response.discard()
+            self._finish(request, response)
+            raise
+        self._finish(request, response)
+        self._next()
+
+    async def _drained(self, request: Request, response: Response) -> None:
+        """All of the answer is written; the next request waits until the client reads."""
+        try:
+            if self._writing_paused:
+                await self._writable
+        except asyncio.CancelledError:
+            self._finish(request, response)
+            raise
+        self._finish(request, response)
+        self._next()
+
+    def _next(self) -> None:
         """Ready for the next request, if the connection is to have one."""
         if self._state == _BODY or self._timed_out is not None:
             self._linger()
-            return False
+            return
         if self._close_after or self._state == _TUNNEL:
             self.close()
-            return False
+            return
         self._state = _HEAD
         if self._reading_paused:
             self.resume_body()
@@ -332,7 +379,6 @@ class HttpConnection(asyncio.Protocol):
         if self._buffer:
             data, self._buffer = bytes(self._buffer), bytearray()
             self._read_head(data)
-        return self._state != _LINGER
 
     def _own(self, request: Request, response: Response) -> Response:
         """An answer of ours, or one to a client that wanted to leave HTTP."""
@@ -545,6 +591,12 @@ def _always(response: Response) -> Forward:
         return response
 
     return forward
+
+
+def _broken_filter(request: Request) -> Response:
+    """Called while the filter's exception is being handled."""
+    _log.exception("a filter failed on %s %s", request.method, request.path)
+    return local_reply(500, "internal error", details="filter_failed")
 
 
 def _text(name: object) -> str:

@@ -25,15 +25,25 @@ _leave_task: Callable[[asyncio.AbstractEventLoop, Any], None] = asyncio._leave_t
 class Signal(Generic[T]):
     """News of one kind: set once for each wait; a value that comes before the wait is kept for it."""
 
-    __slots__ = ("_future", "_set", "_strand", "_value")
+    __slots__ = ("_callback", "_future", "_set", "_strand", "_value")
 
     def __init__(self) -> None:
         self._strand: Strand | None = None
         self._future: asyncio.Future[None] | None = None
         self._value: T | None = None
         self._set = False
+        self._callback: Callable[[T], None] | None = None
+
+    def then(self, callback: Callable[[T], None]) -> None:
+        """Instead of waiting: call this with the value, inside ``set``. Not for a signal that is set already."""
+        self._callback = callback
 
     def set(self, value: T) -> None:
+        callback = self._callback
+        if callback is not None:
+            self._callback = None
+            callback(value)
+            return
         self._value = value
         self._set = True
         strand = self._strand

@@ -5,7 +5,7 @@ Envoy: source/common/router/router.cc and upstream/cluster_manager_impl.cc. What
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,6 +13,7 @@ from mesh.model.cluster import Cluster, Discovery, LbPolicy
 from mesh.model.endpoint import Endpoint
 from mesh.model.world import Clock, Dice
 from mesh.policy.load_balancing import pick_least_request, pick_random, pick_round_robin, running_sums, schedule
+from mesh.sidecar.attempt import Attempt
 from mesh.sidecar.filter import Field, Flag, Request, Reset, Response, local_reply
 from mesh.sidecar.filter import field as header_field
 from mesh.sidecar.host import ConnectFailure, Host
@@ -107,45 +108,45 @@ class UpstreamCluster:
             return None
         return self.original_dst(self.cluster, Endpoint(*request.original_dst))
 
-    async def send(self, request: Request) -> Response:
-        """One attempt. Cancelling it resets the upstream connection."""
-        stream, stats = request.stream, self.stats
+    def send(self, request: Request) -> Awaitable[Response]:
+        """One attempt. Cancelling who awaits it resets the upstream connection."""
+        stream = request.stream
         stream.cluster = self.cluster
-        stream.attempts += 1
         host = self._only or self.pick(request)
         if host is None:
-            stats.upstream_cx_none_healthy += 1
-            return local_reply(503, "no healthy upstream", details="no_healthy_upstream", flags=Flag.UH, reset=Reset.NO_HEALTHY_UPSTREAM)
+            self.stats.upstream_cx_none_healthy += 1
+            return _nowhere()
+        stream.attempts += 1
         endpoint = stream.endpoint = host.endpoint
         stream.upstream_host = host.address
-        if stream.tried:
-            stream.upstream_failure = ""
         stream.tried = (*stream.tried, endpoint)
         host_stats = host.stats
         host_stats.rq_total += 1
         host_stats.rq_active += 1
-        stats.upstream_rq_total += 1
-        outcome: Response | Reset
+        self.stats.upstream_rq_total += 1
+        connection = host.take_idle(wary=stream.attempts > 1)
+        return self._connect_and_send(request, host) if connection is None else Attempt(self, host, connection, request)
+
+    async def _connect_and_send(self, request: Request, host: Host) -> Response:
         try:
-            connection = host.take_idle(wary=stream.attempts > 1) or await host.connect()
-            if isinstance(connection, ConnectFailure):
-                host_stats.rq_error += 1
-                return self._connect_failed(request, connection)
-            stream.upstream_local = connection.local_address
-            try:
-                outcome = await connection.start(request)
-            except asyncio.CancelledError:
-                connection.abandon(request)
-                raise
-        finally:
-            host_stats.rq_active -= 1
+            connection = await host.connect()
+        except asyncio.CancelledError:
+            host.stats.rq_active -= 1
+            raise
+        if isinstance(connection, ConnectFailure):
+            host.stats.rq_active -= 1
+            host.stats.rq_error += 1
+            return self._connect_failed(request, connection)
+        return await Attempt(self, host, connection, request)
+
+    def judge(self, request: Request, host: Host, outcome: Response | Reset) -> Response:
+        """Count how an attempt ended, and make it an answer."""
         if isinstance(outcome, Reset):
-            host_stats.rq_error += 1
+            host.stats.rq_error += 1
             return self._reset(request, outcome)
         self._count(host, outcome.status)
+        stream = request.stream
         now = stream.response_seconds = self._clock()
-        if outcome.status == 101:
-            return outcome
         began = stream.request_end_seconds or now
         outcome.headers.fields["x-envoy-upstream-service-time"] = _service_time(int((now - began) * 1000))
         return outcome
@@ -180,6 +181,10 @@ class UpstreamCluster:
         else:
             self.stats.upstream_cx_destroy_remote_with_active_rq += 1
         return _reply(reset, "", request.stream.attempts)
+
+
+async def _nowhere() -> Response:
+    return local_reply(503, "no healthy upstream", details="no_healthy_upstream", flags=Flag.UH, reset=Reset.NO_HEALTHY_UPSTREAM)
 
 
 def _reply(reset: Reset, transport_failure: str, attempts: int) -> Response:

@@ -6,11 +6,11 @@ that nobody asked for, a body cut short, an answer before the request was sent â
 
 import asyncio
 import select
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
 from mesh.sidecar.body import EMPTY, Body
 from mesh.sidecar.filter import Flag, Headers, Request, Reset, Response
-from mesh.sidecar.strand import Signal
 from mesh.sidecar.wire.chunks import ChunkedReader
 from mesh.sidecar.wire.heads import CHUNKED, UNTIL_CLOSE, HeadReader, MalformedMessage, ResponseHead
 from mesh.sidecar.wire.writing import LAST_CHUNK, chunk, request_head
@@ -39,7 +39,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.closed = False
         self._reader = reader
         self._transport: asyncio.Transport | None = None
-        self._signal: Signal[Response | Reset] = Signal()
+        self._came: Callable[[Response | Reset], None] = _nobody
         self._request: Request | None = None  # being answered
         self._sending: Body | None = None  # its body, while it is not all sent
         self._sending_chunked = False
@@ -53,9 +53,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     # --- the request
 
-    def start(self, request: Request) -> Signal[Response | Reset]:
-        """Send a request; the signal brings the answer. Who gives up waiting for it must ``abandon``."""
+    def start(self, request: Request, came: Callable[[Response | Reset], None]) -> None:
+        """Send a request; ``came`` is called with the answer, once, perhaps at once. Who gives up waiting for it must ``abandon``."""
         self._request = request
+        self._came = came
         self._reusable = False
         self._interim = 0
         self.requests += 1
@@ -76,7 +77,6 @@ class UpstreamConnection(asyncio.Protocol):
             transport.write(head)
             self._sending = body
             body.attach(self)
-        return self._signal
 
     def _head(self, request: Request, body: Body) -> bytes:
         more = b""
@@ -167,7 +167,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._reusable = not close and len(data) == length and self._sending is None
             body = Body.of(data[:length]) if length else EMPTY
             self._let_go()  # first: who waits for the answer may need a connection at once
-            self._signal.set(Response(status, Headers.of(fields), body))
+            self._came(Response(status, Headers.of(fields), body))
             return
         self._body = body = Body(self)
         self._reusable = not close
@@ -179,7 +179,7 @@ class UpstreamConnection(asyncio.Protocol):
             except MalformedMessage:
                 self._body = None  # nobody has seen the head yet
                 raise
-        self._signal.set(Response(status, Headers.of(fields), body))
+        self._came(Response(status, Headers.of(fields), body))
 
     def _start_tunnel(self, head: ResponseHead, data: bytes) -> None:
         if self._request is None or not self._request.upgrade:
@@ -189,7 +189,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._chunks = None
         if data:
             body.feed(data)
-        self._signal.set(Response(101, Headers.of(head[2]), body))
+        self._came(Response(101, Headers.of(head[2]), body))
 
     def _read_body(self, data: bytes) -> None:
         body = self._body
@@ -293,7 +293,7 @@ class UpstreamConnection(asyncio.Protocol):
         elif request is not None:
             if reset is Reset.CONNECTION_TERMINATION and self.requests > 1 and nothing_came:
                 reset = Reset.REUSED_CONNECTION
-            self._signal.set(reset)
+            self._came(reset)
 
     def close(self) -> None:
         """Let what was written go out, then close."""
@@ -325,6 +325,10 @@ class UpstreamConnection(asyncio.Protocol):
         if self._sending is not None:
             self._sending.detach()
             self._sending = None
+
+
+def _nobody(_outcome: object) -> None:
+    """Before the first request."""
 
 
 def readable(file_descriptor: int) -> bool:
