@@ -540,6 +540,12 @@ class HttpConnection(asyncio.Protocol):
 
     def _give_up(self, response: Response) -> None:
         """Break off the request being served; the client gets this answer if none has begun."""
+        if self._attempt is not None:
+            self._attempt.abandon()
+            self._timed_out = response
+            self._close_after = True
+            self._answered(response)
+            return
         if self._answer_begun or self._strand is None:
             if self._request is not None:
                 self._request.stream.flags |= response.flags

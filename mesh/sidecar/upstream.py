@@ -112,13 +112,15 @@ class UpstreamCluster:
         """One attempt. Cancelling who awaits it resets the upstream connection."""
         stream = request.stream
         stream.cluster = self.cluster
+        stream.attempts += 1
         host = self._only or self.pick(request)
         if host is None:
             self.stats.upstream_cx_none_healthy += 1
             return _nowhere()
-        stream.attempts += 1
         endpoint = stream.endpoint = host.endpoint
         stream.upstream_host = host.address
+        if stream.tried:
+            stream.upstream_failure = ""
         stream.tried = (*stream.tried, endpoint)
         host_stats = host.stats
         host_stats.rq_total += 1
@@ -147,6 +149,8 @@ class UpstreamCluster:
         self._count(host, outcome.status)
         stream = request.stream
         now = stream.response_seconds = self._clock()
+        if outcome.status == 101:
+            return outcome
         began = stream.request_end_seconds or now
         outcome.headers.fields["x-envoy-upstream-service-time"] = _service_time(int((now - began) * 1000))
         return outcome
