@@ -145,7 +145,8 @@ def _converse(connection: socket.socket, stream: Any, data: bytes, ask: Ask) -> 
         answer.interim.append(100)
     if ask.then:
         connection.sendall(ask.then)
-        answer.body += stream.read(len(ask.then))
+        answer.body += stream.read()
+        answer.closed = True
     return answer
 
 
