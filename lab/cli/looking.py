@@ -1,4 +1,7 @@
-"""status, url, logs, exec: what the proxies have, what the processes say, what it looks like from inside. istioctl: `proxy-status`."""
+"""status, url, admin, logs, exec: what the proxies have, what the processes say, what it looks like from inside.
+
+istioctl: `proxy-status`, `proxy-config`.
+"""
 
 import queue
 import sys
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lab.cli.choose import LabName, attached, workload_names, workload_of
+from lab.cli.exits import FAILED
 from lab.cli.output import Column, Output, put, say, show
 
 if TYPE_CHECKING:
@@ -64,6 +68,20 @@ def url(
 ) -> None:
     """Print the address at which a service answers from outside, through the sidecar in front of it."""
     put(attached(lab).url(service, port))
+
+
+def admin(
+    workload: Annotated[str, typer.Argument(help="Whose sidecar.", autocompletion=workload_names)],
+    path: Annotated[str, typer.Argument(help="A page as Envoy has it: /config_dump, /clusters, /stats?filter=…")] = "/config_dump",
+    method: Annotated[str, typer.Option("--request", "-X", help="What changes something must be POSTed.")] = "GET",
+    lab: LabName = None,
+) -> None:
+    """Print a page of a sidecar's admin interface, which listens on loopback only. istioctl: `proxy-config`, `pilot-agent request`."""
+    found = attached(lab)
+    response = found.admin(workload_of(found, workload), path, method)
+    put(response.text.rstrip("\n"))
+    if response.status >= 400:
+        raise typer.Exit(FAILED)
 
 
 def _row(proxy: dict[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ for command in (
     configuration.delete,
     looking.status,
     looking.url,
+    looking.admin,
     looking.logs,
     traffic.load,
     scenarios.run,

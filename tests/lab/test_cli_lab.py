@@ -119,6 +119,13 @@ def test_url_is_where_a_service_answers(lab: Lab, seatrial: Seatrial) -> None:
     assert "no service ratnigs" in refused.stderr
 
 
+def test_admin_prints_a_page_of_the_sidecar(seatrial: Seatrial) -> None:
+    assert "outbound|9080||reviews" in seatrial("admin", "productpage-v1", "/clusters").stdout
+    assert json.loads(seatrial("admin", "productpage-v1").stdout)["configs"]
+    refused = seatrial("admin", "productpage-v1", "/quitquitquit")
+    assert (refused.exit_code, "POST required" in refused.stdout) == (FAILED, True)
+
+
 # --- apply, get, delete ----------------------------------------------------------------------------------------------
 
 
