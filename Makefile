@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 ENVOY := .venv-envoy/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench lock clean
+.PHONY: help setup demo test matrix check format bench lock clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,12 @@ demo: $(READY) $(if $(filter envoy,$(DATAPLANE)),$(ENVOY)) ## bring the bookshop
 
 test: $(READY) $(ENVOY) ## all tests (Docker tests too, where an engine answers)
 	@$(BIN)/python -m pytest -n 2 --dist loadscope $(PYTEST_ARGS)
+
+matrix: $(READY) $(ENVOY) ## every scenario on both runtimes (Docker where an engine answers) and both data planes
+	@for runtime in local $$(docker info >/dev/null 2>&1 && echo docker); do for dataplane in python envoy; do \
+	  echo "==> scenarios: $$runtime, $$dataplane"; \
+	  $(BIN)/python -m pytest -q -n 2 --dist loadscope --mesh-runtime $$runtime --mesh-dataplane $$dataplane scenarios || exit 1; \
+	done; done
 
 check: $(READY) ## ruff, mypy strict, import-linter, docs in sync
 	@$(BIN)/ruff check .
