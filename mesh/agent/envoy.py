@@ -28,6 +28,7 @@ QUIET_SECONDS: Final = 0.5
 POLL_SECONDS: Final = 0.05
 PR_SET_PDEATHSIG: Final = 1
 EXIT_ENVOY_DIED: Final = 1
+FLUSH_MILLISECONDS: Final = 250  # of the access log, as often as our sidecar does; Envoy's 10 s hide what a test has just seen
 _PREFIXED = re.compile(rf"\benvoy_{STAT_PREFIX}_(istio_\w+)|\benvoy_(istio_\w+)")
 
 
@@ -117,7 +118,7 @@ def _open_log(path: str) -> IO[bytes]:
 
 async def _start(settings: Settings, config: Path, access_log: IO[bytes]) -> asyncio.subprocess.Process:
     command = [settings.envoy_binary, "-c", str(config), "--concurrency", "1", "--disable-hot-restart", "-l", "warn"]
-    command += ["--drain-time-s", str(max(1, round(settings.drain_seconds)))]
+    command += ["--drain-time-s", str(max(1, round(settings.drain_seconds))), "--file-flush-interval-msec", str(FLUSH_MILLISECONDS)]
     return await asyncio.create_subprocess_exec(*command, stdout=access_log, stdin=asyncio.subprocess.DEVNULL, preexec_fn=_die_with_parent)
 
 

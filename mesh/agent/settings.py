@@ -2,11 +2,13 @@
 
 ``SEATRIAL_XDS_ADDRESS`` host:port of the control plane. ``SEATRIAL_NODE`` JSON with ip (empty: found out), name, namespace, labels,
 workload_name, service_account, interception (NONE or REDIRECT) and bindings. ``SEATRIAL_DATAPLANE`` python (default) or envoy, then
-``SEATRIAL_ENVOY_BINARY``. ``SEATRIAL_ADMIN_ADDRESS``, ``SEATRIAL_HEALTH_ADDRESS`` host:port to listen on. ``SEATRIAL_PROBE``
-http://host:port/path or tcp://host:port of the app, empty for none. ``SEATRIAL_DRAIN_SECONDS``. ``SEATRIAL_ACCESS_LOG`` a path.
-``SEATRIAL_CAPTURE`` 1: redirect the network namespace's traffic here, then give up root.
+``SEATRIAL_ENVOY_BINARY``. ``SEATRIAL_ADMIN_ADDRESS`` (loopback only), ``SEATRIAL_HEALTH_ADDRESS`` host:port to listen on.
+``SEATRIAL_PROBE`` http://host:port/path or tcp://host:port of the app, empty for none. ``SEATRIAL_DRAIN_SECONDS``.
+``SEATRIAL_ACCESS_LOG`` a path. ``SEATRIAL_CAPTURE`` 1: redirect the network namespace's traffic here, then give up root.
 """
 
+import contextlib
+import ipaddress
 import json
 import socket
 from collections.abc import Mapping
@@ -65,7 +67,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         node=_node(environment, dataplane, xds, bool(probe)),
         dataplane=dataplane,
         envoy_binary=binary,
-        admin=_address(environment, "SEATRIAL_ADMIN_ADDRESS", "127.0.0.1:15000"),
+        admin=_loopback(_address(environment, "SEATRIAL_ADMIN_ADDRESS", "127.0.0.1:15000")),
         health=_address(environment, "SEATRIAL_HEALTH_ADDRESS", "0.0.0.0:15021"),
         probe=probe,
         drain_seconds=_seconds(environment, "SEATRIAL_DRAIN_SECONDS", 5.0),
@@ -80,6 +82,14 @@ def _address(environment: Mapping[str, str], variable: str, default: str) -> Add
     if not host or not port.isdigit() or int(port) > 65535:
         raise BadSetting(variable, f"{text!r} is not host:port")
     return Address(host, int(port))
+
+
+def _loopback(admin: Address) -> Address:
+    """Whoever reaches the admin interface can end the proxy and read all that it knows."""
+    with contextlib.suppress(ValueError):
+        if admin.host == "localhost" or ipaddress.ip_address(admin.host).is_loopback:
+            return admin
+    raise BadSetting("SEATRIAL_ADMIN_ADDRESS", f"{admin} is not on loopback, and the admin interface asks nobody who they are")
 
 
 def _seconds(environment: Mapping[str, str], variable: str, default: float) -> float:
