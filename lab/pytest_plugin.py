@@ -36,7 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "mesh(topology): the topology that the fixture `mesh` brings up: a bundled name or a file")
+    config.addinivalue_line(
+        "markers", "mesh(topology): what the fixture `mesh` brings up: a bundled name, or a file, looked for beside the test first"
+    )
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(RunRecord(config), "seatrial-run-record")
 
@@ -126,8 +128,9 @@ def mesh(request: pytest.FixtureRequest, mesh_labs: Labs) -> Iterator[Trial]:
     from lab.trial import Trial
 
     marker = request.node.get_closest_marker("mesh")
-    topology = "bookshop" if marker is None else marker.kwargs.get("topology") or marker.args[0]
-    trial = Trial(mesh_labs.get(topology), request.path.parent)
+    topology = "bookshop" if marker is None else str(marker.kwargs.get("topology") or marker.args[0])
+    beside = request.path.parent / topology
+    trial = Trial(mesh_labs.get(str(beside) if beside.is_file() else topology), request.path.parent)
     trial.reset()
     purpose = (request.function.__doc__ or "").strip()
     story = Story(name=request.node.name, scenario=request.path.parent.name, purpose=purpose)
@@ -153,10 +156,21 @@ def _teller(config: pytest.Config) -> Any:
     return tell
 
 
+def _not_begun(item: pytest.Item, report: pytest.TestReport) -> Story:
+    """The lab did not come up, or another fixture failed: the report must not look as if there had been no such test."""
+    from lab.story import Story
+
+    purpose = (getattr(getattr(item, "function", None), "__doc__", None) or "").strip()
+    failure = f"it could not begin:\n{report.longreprtext}"
+    return Story(item.name, item.path.parent.name, purpose, verdict="failed", seconds=report.duration, failure=failure)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     report: pytest.TestReport = yield  # type: ignore[assignment]
     story = item.stash.get(STORY, None)
+    if story is None and report.when == "setup" and report.failed and "mesh" in getattr(item, "fixturenames", ()):
+        report.mesh_story = _not_begun(item, report).to_json()  # type: ignore[attr-defined]
     if story is not None and report.when == "call":
         story.verdict, story.seconds = report.outcome, report.duration
         if report.failed:

@@ -6,17 +6,20 @@ This is what the pytest fixture ``mesh`` gives a test: ``apply`` and ``delete`` 
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from lab.client import Client, Response
+from lab.documents import read_documents
 from lab.lab import Lab
 from lab.load.model import LoadResult, LoadSpec
 from lab.load.run import Load
-from lab.story import Step, record
+from lab.story import Kind, Step, record
 from lab.until import until
+
+FLUSHED_AFTER_SECONDS = 0.5  # proxies write their access logs four times a second
 
 
 class Trial:
@@ -29,36 +32,32 @@ class Trial:
 
     # --- configuration -------------------------------------------------------------------------------------------
 
-    def apply(self, *sources: str, timeout_seconds: float = 10.0) -> None:
+    def apply(self, *sources: str | Path, timeout_seconds: float = 10.0) -> None:
         """Apply YAML (a file, a folder, or text with a line break in it); return when every proxy that it touches has applied it.
 
         Raises what ``Lab.apply`` raises: ``ConfigRefused``, ``DistributionTimeout``.
         """
         for source in sources:
             found, text = self._read(source)
-            started = time.perf_counter()
-            applied = self.lab.apply(found, wait=True, timeout_seconds=timeout_seconds)
-            seconds = time.perf_counter() - started
+            with _judged("apply", _title(source), yaml=text) as step:
+                applied = self.lab.apply(found, wait=True, timeout_seconds=timeout_seconds)
+                step["title"] = f"{_title(source)} → {applied.touched} proxies"
+                step["detail"] |= {"touched": applied.touched, "distribution_seconds": applied.seconds}
             self.applied.append(text)
-            detail = {"yaml": text, "touched": applied.touched, "distribution_seconds": applied.seconds}
-            record(Step("apply", f"{_title(source)} → {applied.touched} proxies", seconds=seconds, detail=detail))
 
-    def delete(self, *sources: str) -> None:
+    def delete(self, *sources: str | Path) -> None:
         for source in sources:
             found, text = self._read(source)
-            started = time.perf_counter()
-            self.lab.delete(found, wait=True)
-            record(Step("delete", _title(source), seconds=time.perf_counter() - started, detail={"yaml": text}))
+            with _judged("delete", _title(source), yaml=text):
+                self.lab.delete(found, wait=True)
 
-    def _read(self, source: str) -> tuple[str, str]:
-        if "\n" in source:
+    def _read(self, source: str | Path) -> tuple[str, str]:
+        if isinstance(source, str) and "\n" in source:
             return source, source
         for candidate in (self.folder / "config" / source, self.folder / source, Path(source)):
-            if candidate.is_file():
-                return str(candidate), candidate.read_text(encoding="utf-8")
-            if candidate.is_dir():
-                return str(candidate), "---\n".join(p.read_text(encoding="utf-8") for p in sorted(candidate.glob("*.yaml")))
-        raise FileNotFoundError(f"no configuration {source!r} in {self.folder / 'config'}, {self.folder} or here")
+            if candidate.exists():
+                return str(candidate), "---\n".join(document.text for document in read_documents([candidate]))
+        raise FileNotFoundError(f"no configuration {str(source)!r} in {self.folder / 'config'}, {self.folder} or here")
 
     def reset(self) -> None:
         """Remove all configuration that was applied, whoever applied it."""
@@ -106,9 +105,8 @@ class Trial:
 
     def wait(self, condition: Callable[[], object], what: str, timeout_seconds: float = 10.0) -> None:
         """Wait until ``condition()`` is true. Raises ``TimeoutError`` naming ``what``."""
-        started = time.perf_counter()
-        until(condition, timeout_seconds=timeout_seconds, what=what)
-        record(Step("wait", what, seconds=time.perf_counter() - started))
+        with _judged("wait", what):
+            until(condition, timeout_seconds=timeout_seconds, what=what)
 
     # --- evidence ------------------------------------------------------------------------------------------------
 
@@ -116,14 +114,28 @@ class Trial:
         """What a failing test's report shows: the YAML applied, each proxy's status, the tail of each access log."""
         found = {"applied YAML": "---\n".join(self.applied) or "(none)"}
         try:
-            found["proxy status"] = json.dumps(self.lab.status(), indent=1, default=str)
-            for workload in self.lab.ps():
-                if workload.get("kind", "workload") == "workload":
-                    name = str(workload["name"])
-                    found[f"access log of {name} (tail)"] = self.lab.logs(name, container="access", tail=20)
+            found["proxy status"] = "\n".join(status_lines(self.lab.status()))
+            found |= {f"access log of {name} (tail)": tail for name, tail in self._quiet_access_logs().items()}
         except Exception as error:  # evidence must never hide the failure it is about
             found["evidence is incomplete"] = repr(error)
         return found
+
+    def _quiet_access_logs(self) -> dict[str, str]:
+        """The end of each access log, once nothing has come for longer than proxies keep lines back; under load, as it is."""
+        names = [str(workload["name"]) for workload in self.lab.ps() if workload.get("kind", "workload") == "workload"]
+        tails: dict[str, str] = {}
+        changed = time.monotonic()
+
+        def quiet() -> bool:
+            nonlocal tails, changed
+            before, tails = tails, {name: self.lab.logs(name, container="access", tail=20) for name in names}
+            if tails != before:
+                changed = time.monotonic()
+            return time.monotonic() - changed > FLUSHED_AFTER_SECONDS
+
+        with suppress(TimeoutError):
+            until(quiet, timeout_seconds=4 * FLUSHED_AFTER_SECONDS, what="quiet access logs")
+        return tails
 
 
 class RunningLoad:
@@ -138,5 +150,31 @@ class RunningLoad:
         return self._load.requests_so_far
 
 
-def _title(source: str) -> str:
-    return "inline YAML" if "\n" in source else source
+def status_lines(proxies: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A line for each proxy: which types it uses as they were sent to it, what it refused and why, and how its app is."""
+    return [line for proxy in proxies for line in _lines_of(proxy)]
+
+
+def _lines_of(proxy: Mapping[str, Any]) -> list[str]:
+    types = {kind: state for kind, state in proxy["types"].items() if state["sent"] or state["error"]}
+    said = "  ".join(f"{kind} {state['status']} {state['acked'] or '-'}" for kind, state in types.items()) or "nothing was sent"
+    where = "" if proxy["connected"] else "  not connected"
+    errors = [f"  {kind} {line}" for kind, state in types.items() for line in str(state["error"]).splitlines()]
+    return [f"{proxy['node']['name']} ({proxy['dataplane']}, {'healthy' if proxy['healthy'] else 'unhealthy'}{where})  {said}", *errors]
+
+
+@contextmanager
+def _judged(kind: Kind, title: str, **detail: Any) -> Iterator[dict[str, Any]]:
+    """Record a step when the block ends; one that fails is recorded too, as such. What is yielded may be filled in on the way."""
+    step: dict[str, Any] = {"title": title, "detail": detail}
+    started = time.perf_counter()
+    try:
+        yield step
+    except Exception:
+        record(Step(kind, title, ok=False, seconds=time.perf_counter() - started, detail=step["detail"]))
+        raise
+    record(Step(kind, step["title"], seconds=time.perf_counter() - started, detail=step["detail"]))
+
+
+def _title(source: str | Path) -> str:
+    return "inline YAML" if isinstance(source, str) and "\n" in source else str(source)
