@@ -4,6 +4,7 @@
 """
 
 import importlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, cast
@@ -13,6 +14,7 @@ from lab.state import LabFolder
 from lab.topology import RUNTIMES, Topology
 
 Progress = Callable[[str], None]
+ACCESS_LOG_ENCODING = "SEATRIAL_ACCESS_LOG_ENCODING"
 
 
 class LabError(Exception):
@@ -118,3 +120,9 @@ def runtime_for(name: str, folder: LabFolder) -> Runtime:
         raise LabError(f'there is no runtime "{name}"', how=f"runtimes: {', '.join(RUNTIMES)}")
     module = importlib.import_module(f"lab.runtimes.{name}")
     return cast(Runtime, module.create(folder))
+
+
+def control_settings() -> dict[str, str]:
+    """The caller's wishes that the control plane reads from its environment: how proxies write access logs (TEXT or JSON)."""
+    wish = os.environ.get(ACCESS_LOG_ENCODING)
+    return {ACCESS_LOG_ENCODING: wish} if wish else {}

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
@@ -24,6 +25,7 @@ from mesh.pilot.ads import Service
 from mesh.pilot.discovery import Discovery
 from mesh.pilot.distribution import Distributor
 from mesh.pilot.registry import Registry
+from mesh.pilot.translate.listeners import ACCESS_LOG_ENCODINGS
 from mesh.xds import ads
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class Options:
     http_port: int
     state_dir: Path
     config: tuple[Path, ...]
+    access_log_encoding: str
 
 
 class _Http(uvicorn.Server):
@@ -73,8 +76,16 @@ def _parse(argv: Sequence[str]) -> Options:
     parser.add_argument("--http-port", type=int, default=8080)
     parser.add_argument("--state-dir", type=Path, required=True, help="applied configuration and the last known registry are kept here")
     parser.add_argument("--config", type=Path, action="append", default=[], help="a file or folder to load first; may be repeated")
+    parser.add_argument(
+        "--access-log-encoding",
+        type=str.upper,
+        default=os.environ.get("SEATRIAL_ACCESS_LOG_ENCODING") or "TEXT",
+        help="TEXT or JSON, for every proxy; $SEATRIAL_ACCESS_LOG_ENCODING",
+    )
     given = parser.parse_args(argv)
-    return Options(given.host, given.xds_port, given.http_port, given.state_dir, tuple(given.config))
+    if given.access_log_encoding not in ACCESS_LOG_ENCODINGS:
+        parser.error(f"access log encoding {given.access_log_encoding!r} is not one of {', '.join(ACCESS_LOG_ENCODINGS)}")
+    return Options(given.host, given.xds_port, given.http_port, given.state_dir, tuple(given.config), given.access_log_encoding)
 
 
 def _load(options: Options) -> ConfigStore | None:
@@ -104,7 +115,7 @@ async def _serve(options: Options, store: ConfigStore) -> int:
     registry = Registry(time.monotonic)
     remembered = options.state_dir / "registry.json"
     registry.remember(registry_file.load(remembered))
-    discovery = Discovery(registry, store.config)
+    discovery = Discovery(registry, store.config, options.access_log_encoding)
 
     def on_change() -> None:
         discovery.registry_changed()

@@ -39,9 +39,10 @@ class _World:
 class Discovery:
     """``on_progress`` is called after everything that may bring a proxy closer to being in sync."""
 
-    def __init__(self, registry: Registry, config: Config) -> None:
+    def __init__(self, registry: Registry, config: Config, access_log_encoding: str = "TEXT") -> None:
         self._registry = registry
         self._config = config
+        self._access_log_encoding = access_log_encoding
         self._world: _World | None = None
         self._connections: dict[int, Connection] = {}
         self._numbers = 0
@@ -103,7 +104,7 @@ class Discovery:
     def snapshot(self, node: Node) -> Snapshot:
         """What this node should have now."""
         if self._world is None:
-            view = mesh_view.view(self._config, self._registry.workloads)
+            view = mesh_view.view(self._config, self._registry.workloads, self._access_log_encoding)
             self._world = _World(view, proxies.share(view))
         parts = proxies.build(self._world.view, self._world.shared, node)
         return build(parts, self._config.version, self._world.packer)

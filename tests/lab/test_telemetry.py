@@ -1,13 +1,17 @@
 """Istio's standard metrics and the access log of a running mesh, the same names and labels on both data planes."""
 
+import json
 import urllib.request
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from lab import checks
+from lab.lab import Lab
 from lab.trial import Trial
+from lab.until import until
 
 REQUESTS = 20
 HEALTH_PORT = 15021
@@ -81,3 +85,21 @@ def test_the_access_log_is_in_istios_default_format(called: Trial) -> None:
     )
     for part in ('"GET /api/v1/products/0/reviews HTTP/1.1" 200 - via_upstream', "inbound|9080||", " default"):
         checks.check(f"the line has {part}", part in line, line)
+
+
+def test_the_access_log_is_json_where_that_is_wished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("SEATRIAL_HOME", str(tmp_path))
+    monkeypatch.setenv("SEATRIAL_ACCESS_LOG_ENCODING", "json")
+    lab = Lab.up("echo", name="json", dataplane=request.config.getoption("--mesh-dataplane"), tied=True)
+    try:
+        with lab.client() as client:
+            assert client.get("/hello?x=1").status == 200
+        until(lambda: "/hello" in lab.logs("a-v1-0", container="access"), timeout_seconds=10, what="the request is logged")
+        lines = [json.loads(line) for line in lab.logs("a-v1-0", container="access").splitlines()]
+    finally:
+        lab.down()
+    (line,) = [line for line in lines if line["path"] == "/hello?x=1"]
+    assert (line["method"], line["response_code"], line["response_flags"]) == ("GET", 200, "-")
+    assert line["upstream_cluster"].startswith("inbound|")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lab.runtimes.runtime import LabError, Layout, Place
+from lab.runtimes.runtime import LabError, Layout, Place, control_settings
 from lab.topology import Topology, WorkloadSpec
 
 XDS_PORT, HTTP_PORT, HEALTH_PORT, ADMIN_PORT = 15010, 8080, 15021, 15000
@@ -105,7 +105,7 @@ def control(services_yaml: str) -> ContainerSpec:
         name="control",
         image="mesh",
         command=("sh", "-c", CONTROL_SCRIPT),
-        environment={"SEATRIAL_SERVICES": services_yaml},
+        environment={"SEATRIAL_SERVICES": services_yaml, **control_settings()},
         user=APP_USER,
         aliases=(CONTROL_ALIAS,),
         volumes=(STATE,),

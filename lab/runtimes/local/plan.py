@@ -14,7 +14,7 @@ from pathlib import Path
 from lab import envoy_binary
 from lab.runtimes.local.addresses import Addresses
 from lab.runtimes.local.birth import Call, ChildSpec
-from lab.runtimes.runtime import LabError, Layout, Place, Progress
+from lab.runtimes.runtime import LabError, Layout, Place, Progress, control_settings
 from lab.topology import Topology, WorkloadSpec
 
 XDS_PORT, HTTP_PORT = 15010, 8080
@@ -192,4 +192,4 @@ def _node(workload: WorkloadSpec, ports: Ports) -> dict[str, object]:
 def _control(address: str, xds: int, http: int, folder: Path) -> ChildSpec:
     state, services = folder / "control", folder / "services.yaml"
     arguments = ("--host", address, "--xds-port", str(xds), "--http-port", str(http), "--state-dir", str(state), "--config", str(services))
-    return ChildSpec("control", str(folder / "logs" / "control.log"), {}, str(folder), Call("mesh.control", arguments))
+    return ChildSpec("control", str(folder / "logs" / "control.log"), control_settings(), str(folder), Call("mesh.control", arguments))

@@ -22,7 +22,38 @@ ACCESS_LOG_FORMAT = (
     "%DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n"
 )
 """Istio's default (pilot/pkg/model/telemetry_logging.go EnvoyTextLogFormat)."""
-ACCESS_LOGS = (AccessLogFile(text_format=ACCESS_LOG_FORMAT),)
+ACCESS_LOG_FIELDS = {
+    "start_time": "%START_TIME%",
+    "method": "%REQ(:METHOD)%",
+    "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+    "protocol": "%PROTOCOL%",
+    "response_code": "%RESPONSE_CODE%",
+    "response_flags": "%RESPONSE_FLAGS%",
+    "response_code_details": "%RESPONSE_CODE_DETAILS%",
+    "connection_termination_details": "%CONNECTION_TERMINATION_DETAILS%",
+    "upstream_transport_failure_reason": "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
+    "bytes_received": "%BYTES_RECEIVED%",
+    "bytes_sent": "%BYTES_SENT%",
+    "duration": "%DURATION%",
+    "upstream_service_time": "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%",
+    "x_forwarded_for": "%REQ(X-FORWARDED-FOR)%",
+    "user_agent": "%REQ(USER-AGENT)%",
+    "request_id": "%REQ(X-REQUEST-ID)%",
+    "authority": "%REQ(:AUTHORITY)%",
+    "upstream_host": "%UPSTREAM_HOST%",
+    "upstream_cluster": "%UPSTREAM_CLUSTER_RAW%",
+    "upstream_local_address": "%UPSTREAM_LOCAL_ADDRESS%",
+    "downstream_local_address": "%DOWNSTREAM_LOCAL_ADDRESS%",
+    "downstream_remote_address": "%DOWNSTREAM_REMOTE_ADDRESS%",
+    "requested_server_name": "%REQUESTED_SERVER_NAME%",
+    "route_name": "%ROUTE_NAME%",
+}
+"""The same as JSON (EnvoyJSONLogFormatIstio)."""
+_LOGS = {
+    "TEXT": (AccessLogFile(text_format=ACCESS_LOG_FORMAT),),
+    "JSON": (AccessLogFile(json_format=tuple(sorted(ACCESS_LOG_FIELDS.items()))),),
+}
+ACCESS_LOG_ENCODINGS = tuple(_LOGS)
 
 
 def build(mesh: Mesh, node: Node) -> tuple[Listener, ...]:
@@ -46,19 +77,20 @@ def _explicit(mesh: Mesh, node: Node) -> Iterator[Listener]:
     if node.bindings.http_proxy_port:
         ports.append((node.bindings.http_proxy_port, names.HTTP_PROXY))
     for port, route_name in ports:
-        chain = FilterChain(_outbound(node, route_name))
+        chain = FilterChain(_outbound(mesh, node, route_name))
         yield Listener(f"{node.ip}_{port}", node.ip, port, (chain,), direction=Direction.OUTBOUND)
 
 
 def _captured(mesh: Mesh, node: Node) -> Iterator[Listener]:
     """A connection straight to a capturing port has no original destination: it is closed, or it would be passed to itself."""
+    logs = _LOGS[mesh.access_log_encoding]
     black_hole = TcpProxy(names.BLACK_HOLE, names.BLACK_HOLE)
     yield Listener(
         "virtualOutbound",
         ANY_ADDRESS,
         OUTBOUND_PORT,
         (FilterChain(black_hole, "virtualOutbound-blackhole", OUTBOUND_PORT),),
-        FilterChain(TcpProxy(names.PASSTHROUGH, names.PASSTHROUGH, ACCESS_LOGS), "virtualOutbound-catchall-tcp"),
+        FilterChain(TcpProxy(names.PASSTHROUGH, names.PASSTHROUGH, logs), "virtualOutbound-catchall-tcp"),
         Direction.OUTBOUND,
         use_original_dst=True,
     )
@@ -71,12 +103,12 @@ def _captured(mesh: Mesh, node: Node) -> Iterator[Listener]:
         ANY_ADDRESS,
         INBOUND_PORT,
         (FilterChain(black_hole, "virtualInbound-blackhole", INBOUND_PORT), *chains),
-        FilterChain(TcpProxy(names.INBOUND_PASSTHROUGH, names.INBOUND_PASSTHROUGH, ACCESS_LOGS), "virtualInbound-catchall-tcp"),
+        FilterChain(TcpProxy(names.INBOUND_PASSTHROUGH, names.INBOUND_PASSTHROUGH, logs), "virtualInbound-catchall-tcp"),
         Direction.INBOUND,
         original_dst_filter=True,
     )
     for port in outbound_ports(mesh, node):
-        chain = FilterChain(_outbound(node, str(port)))
+        chain = FilterChain(_outbound(mesh, node, str(port)))
         yield Listener(f"{ANY_ADDRESS}_{port}", ANY_ADDRESS, port, (chain,), direction=Direction.OUTBOUND, bind_to_port=False)
 
 
@@ -86,18 +118,18 @@ def _inbound(mesh: Mesh, node: Node, inbound: InboundPort) -> HttpConnectionMana
     return HttpConnectionManager(
         stat_prefix=f"inbound_{ANY_ADDRESS}_{inbound.listen_port}",
         route_config=routes.inbound(number),
-        access_logs=ACCESS_LOGS,
+        access_logs=_LOGS[mesh.access_log_encoding],
         metrics=peers.metrics(node, "destination"),
         server_name="istio-envoy",
         pass_through_server_header=True,
     )
 
 
-def _outbound(node: Node, route_name: str) -> HttpConnectionManager:
+def _outbound(mesh: Mesh, node: Node, route_name: str) -> HttpConnectionManager:
     return HttpConnectionManager(
         stat_prefix=f"outbound_{ANY_ADDRESS}_{route_name}",
         route_config_name=route_name,
-        access_logs=ACCESS_LOGS,
+        access_logs=_LOGS[mesh.access_log_encoding],
         metrics=peers.metrics(node, "source"),
     )
 

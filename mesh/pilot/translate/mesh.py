@@ -28,6 +28,7 @@ class Mesh:
     virtual_services: tuple[VirtualService, ...]
     destination_rules: tuple[DestinationRule, ...]
     version: int = 0
+    access_log_encoding: str = "TEXT"  # or JSON: Istio's meshConfig.accessLogEncoding
 
     def service(self, hostname: str) -> Service | None:
         return next((service for service in self.services if service.hostname == hostname), None)
@@ -51,7 +52,7 @@ class Mesh:
         return by_host[best] if best is not None else None
 
 
-def view(config: Config, workloads: tuple[Workload, ...]) -> Mesh:
+def view(config: Config, workloads: tuple[Workload, ...], access_log_encoding: str = "TEXT") -> Mesh:
     services = [*map(_from_kubernetes, config.services)]
     for entry in config.service_entries:
         services.extend(_from_entry(entry))
@@ -59,7 +60,7 @@ def view(config: Config, workloads: tuple[Workload, ...]) -> Mesh:
     for service in services:
         first.setdefault(service.hostname, service)
     ordered = tuple(sorted(first.values(), key=lambda service: service.hostname))
-    return Mesh(ordered, workloads, config.virtual_services, config.destination_rules, config.version)
+    return Mesh(ordered, workloads, config.virtual_services, config.destination_rules, config.version, access_log_encoding)
 
 
 def _from_kubernetes(service: KubernetesService) -> Service:

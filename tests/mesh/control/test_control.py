@@ -59,6 +59,7 @@ def test_configuration_to_load_first_is_loaded(make_control: Callable[..., Any],
         (["--config", "{broken}"], 2, "broken.yaml:1:"),
         (["--config", "{tmp}/missing.yaml"], 1, "missing.yaml"),
         (["--state-dir", "/proc/nowhere"], 1, "/proc/nowhere"),
+        (["--access-log-encoding", "xml"], 2, "'XML' is not one of TEXT, JSON"),
     ],
 )
 def test_it_does_not_start_with_what_it_cannot_use(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:

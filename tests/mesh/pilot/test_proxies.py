@@ -161,6 +161,14 @@ def test_the_same_world_gives_the_same_snapshot_and_another_a_different_one(
     assert version(one) != version(one, two)
 
 
+def test_access_logs_are_text_or_json_as_the_mesh_is_told(make_mesh: MakeMesh, make_node: MakeNode) -> None:
+    reviews = make_node("reviews", "v1", "10.0.0.1")
+    text, json = (parts(replace(make_mesh(), access_log_encoding=encoding), reviews).listeners[-1] for encoding in ("TEXT", "JSON"))
+    (text_log,), (json_log,) = (listener.filter_chains[0].network_filter.access_logs for listener in (text, json))
+    assert text_log.text_format.startswith("[%START_TIME%]")
+    assert dict(json_log.json_format)["response_flags"] == "%RESPONSE_FLAGS%"
+
+
 def test_a_snapshot_without_what_it_refers_to_is_refused(make_mesh: MakeMesh, make_node: MakeNode) -> None:
     whole = parts(make_mesh(), make_node("reviews", "v1", "10.0.0.1"))
     check(whole)
