@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 STORY: pytest.StashKey[Story] = pytest.StashKey()
 TRIAL: pytest.StashKey[Trial] = pytest.StashKey()
+KEPT: pytest.StashKey[list[str]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,13 +53,21 @@ class RunRecord:
         self.dataplane = config.getoption("--mesh-dataplane")
         self.lab_name = config.getoption("--mesh-lab") or ""
         self.stories: list[dict[str, Any]] = []
+        self.kept: list[str] = []
         self.figures: dict[str, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if hasattr(report, "mesh_story"):
             self.stories.append(report.mesh_story)
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """xdist: a worker has ended."""
+        self.kept += getattr(node, "workeroutput", {}).get("mesh_kept", [])
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+        for name in [*self.kept, *config.stash.get(KEPT, [])]:
+            terminalreporter.write_line(f"lab {name} is still up; take it down with: seatrial down {name}")
         if self.path:
             from lab.report import write
 
@@ -106,11 +115,13 @@ class Labs:
         return lab
 
     def down(self) -> None:
+        if self._config.getoption("--mesh-keep"):
+            kept = [lab.name for lab in self._ours]
+            self._config.stash[KEPT] = kept
+            getattr(self._config, "workeroutput", {})["mesh_kept"] = kept
+            return
         for lab in self._ours:
-            if self._config.getoption("--mesh-keep"):
-                print(f"\nlab {lab.name} is still up; take it down with: seatrial down {lab.name}")  # noqa: T201
-            else:
-                lab.down()
+            lab.down()
 
 
 @pytest.fixture(scope="session")
