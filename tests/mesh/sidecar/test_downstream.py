@@ -279,17 +279,18 @@ async def test_an_upgrade_that_upstream_declines_is_answered_without_a_body(benc
 
 
 async def test_a_client_that_leaves_takes_its_upstream_request_with_it(bench: Any) -> None:
-    left = asyncio.Event()
+    asked, left = asyncio.Event(), asyncio.Event()
 
     async def notice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
+        asked.set()
         assert await reader.read() == b""
         left.set()
 
     await bench.forward_to(await bench.server(notice))
     client = await bench.client()
     client.send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(asked.wait(), 5)
     client.close()
     await asyncio.wait_for(left.wait(), 5)
 

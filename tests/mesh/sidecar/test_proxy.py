@@ -47,9 +47,10 @@ async def test_new_routes_count_for_the_next_request_on_an_open_connection(bench
 
 
 async def test_a_request_under_way_ends_under_the_rules_it_began_with(bench: Any, make: Any) -> None:
-    go = asyncio.Event()
+    asked, go = asyncio.Event(), asyncio.Event()
 
     async def wait(seen: Any, writer: asyncio.StreamWriter) -> None:
+        asked.set()
         await go.wait()
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nv1")
 
@@ -61,7 +62,7 @@ async def test_a_request_under_way_ends_under_the_rules_it_began_with(bench: Any
     )
     client = await bench.client()
     client.send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(asked.wait(), 5)
     await proxy.apply(routes=[make.routes(make.route("gone"))], clusters=[])
     go.set()
     answer = await client.answer()
@@ -196,7 +197,7 @@ async def test_draining_loses_no_request(bench: Any) -> None:
 
     proxy = await bench.forward_to((await bench.upstream(slow)).port)
     address = proxy.listener_addresses()["in"]
-    draining = asyncio.Event()
+    draining, busy = asyncio.Event(), asyncio.Event()
     answers: list[int] = []
 
     async def ask_until_told_to_leave() -> None:
@@ -204,6 +205,8 @@ async def test_draining_loses_no_request(bench: Any) -> None:
         while True:
             answer = await client.get()
             answers.append(answer.status)
+            if len(answers) >= 40:
+                busy.set()
             if answer.headers.get("connection") == "close":
                 assert draining.is_set()
                 assert await client.is_closed()
@@ -212,23 +215,25 @@ async def test_draining_loses_no_request(bench: Any) -> None:
     async with asyncio.TaskGroup() as group:
         for _ in range(20):
             group.create_task(ask_until_told_to_leave())
-        await asyncio.sleep(0.2)
+        await asyncio.wait_for(busy.wait(), 10)
         draining.set()
         await proxy.drain(5)
     assert set(answers) == {200}
-    assert len(answers) >= 40
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*address)
 
 
 async def test_draining_waits_for_an_answer_but_not_for_ever(bench: Any) -> None:
+    asked = asyncio.Event()
+
     async def never(seen: Any, writer: asyncio.StreamWriter) -> None:
+        asked.set()
         await asyncio.sleep(60)
 
     proxy = await bench.forward_to((await bench.upstream(never)).port)
     client = await bench.client()
     client.send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(asked.wait(), 5)
     began = asyncio.get_running_loop().time()
     await proxy.drain(0.8)
     assert 0.7 < asyncio.get_running_loop().time() - began < 2
