@@ -4,6 +4,7 @@ from lab import checks
 from lab.trial import Trial
 
 UNAVAILABLE = "Sorry, product reviews are currently unavailable for this book."
+STARS = "★★★★☆"
 
 
 def test_a_delay_uncovers_the_hard_coded_timeout(mesh: Trial) -> None:
@@ -17,4 +18,5 @@ def test_a_delay_uncovers_the_hard_coded_timeout(mesh: Trial) -> None:
     others = mesh.get("/productpage")
     checks.status(others, 200)
     checks.lacks(others, UNAVAILABLE)
+    checks.contains(others, STARS)
     checks.took(others, below_seconds=3.0)
