@@ -79,3 +79,27 @@ def test_seven_seconds_break_the_page_after_six(mesh: Trial) -> None:
 def test_details_are_aborted(mesh: Trial) -> None:
     mesh.apply(sample("destination-rule-all"), sample("fault-injection-details-v1"))
     checks.contains(mesh.get("/productpage"), "Sorry, product details are currently unavailable for this book.")
+
+
+def test_a_version_that_nobody_runs_is_unavailable(mesh: Trial) -> None:
+    mesh.apply(sample("destination-rule-all"), sample("virtual-service-details-v2"))
+    checks.contains(mesh.get("/productpage"), "Sorry, product details are currently unavailable for this book.")
+    mesh.delete(sample("virtual-service-details-v2"))
+    checks.contains(mesh.get("/productpage"), "PublisherA")
+
+
+def test_one_after_the_other_each_takes_the_place_of_the_last(mesh: Trial) -> None:
+    """As the tasks of Istio's documentation are done: nothing is deleted in between."""
+    mesh.apply(sample("destination-rule-all"))
+    for name, jason, others in (
+        ("virtual-service-all-v1", V1, V1),
+        ("virtual-service-reviews-test-v2", V2, V1),
+        ("virtual-service-reviews-v3", V3, V3),
+        ("virtual-service-reviews-jason-v2-v3", V2, V3),
+        ("virtual-service-all-v1", V1, V1),
+    ):
+        mesh.apply(sample(name))
+        checks.equal(f"who answers jason after {name}", who_answers(mesh, end_user="jason"), jason)
+        checks.equal(f"who answers others after {name}", who_answers(mesh), others)
+    mesh.delete(sample("virtual-service-all-v1"))
+    checks.equal("who answers", set(mesh.load(REVIEWS, requests=200, label="podname").labels), {V1, V2, V3})
