@@ -41,7 +41,7 @@ class LoadSpec:
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """One second of load. Latencies in microseconds."""
+    """One second of load. ``labels`` divides ``ok``. Latencies in microseconds."""
 
     at_seconds: float
     ok: int

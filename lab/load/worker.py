@@ -81,14 +81,13 @@ class Worker:
         self._second.record(microseconds)
         if status == 0:
             self.result.errors[f"{type(exception).__name__}: {exception}"] += 1
-        if status == 0 or status >= 400:
-            self._second_failed += 1
-        else:
-            self._second_ok += 1
+        failed = status == 0 or status >= 400
+        self._second_failed += failed
+        self._second_ok += not failed
         if self.spec.label and status:
             label = label_of(response, self.spec.label)
             self.result.labels[label] += 1
-            self._second_labels[label] += 1
+            self._second_labels[label] += not failed
         if self.spec.requests is not None and self.result.requests >= self.spec.requests:
             gevent.spawn(self.stop)
 
@@ -100,7 +99,7 @@ class Worker:
             at_seconds=round(time.perf_counter() - self._started, 3),
             ok=self._second_ok,
             failed=self._second_failed,
-            labels=dict(self._second_labels),
+            labels=dict(+self._second_labels),
             p50_us=self._second.percentile(0.5),
             p99_us=self._second.percentile(0.99),
         )
