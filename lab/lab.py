@@ -69,6 +69,8 @@ class Lab:
         folder = LabFolder.of(name)
         record = LabRecord.from_json(folder.read())
         if record is None or record.layout is None:
+            if name in state.names():
+                raise LabError(f"lab {name} is just coming up or going down, or broken", how=f"if it stays so: seatrial down {name}")
             others = ", ".join(state.names())
             raise LabError(f"there is no lab {name}", how=f"labs: {others}" if others else "bring one up with: seatrial up")
         return cls(record, folder, runtime_for(record.runtime, folder))

@@ -134,6 +134,14 @@ def test_what_is_left_of_a_lab_is_shown_and_can_be_taken_down(seatrial: Seatrial
     assert json.loads(seatrial("ps", "--all", "-o", "json").stdout) == []
 
 
+def test_a_lab_that_is_half_there_is_not_said_to_be_missing(seatrial: Seatrial, tmp_path: Path) -> None:
+    (tmp_path / "home" / "labs" / "one").mkdir(parents=True)
+    result = seatrial("status")
+    assert result.exit_code == FAILED
+    assert "lab one is just coming up or going down, or broken" in result.stderr
+    assert "seatrial down one" in result.stderr
+
+
 def test_a_lab_that_is_not_there_is_named_with_those_that_are(seatrial: Seatrial) -> None:
     result = seatrial("status", "--lab", "shop")
     assert result.exit_code == FAILED
