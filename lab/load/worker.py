@@ -94,6 +94,11 @@ class Worker:
     def stop(self) -> None:
         self.runner.quit()
 
+    def _stop_after(self, seconds: float) -> None:
+        """Not ``spawn_later``: that counts from when gevent's loop last looked at the clock, which was before all the imports."""
+        gevent.sleep(max(0.0, seconds - (time.perf_counter() - self._started)))
+        self.stop()
+
     def _close_second(self) -> None:
         second = Second(
             at_seconds=round(time.perf_counter() - self._started, 3),
@@ -119,7 +124,7 @@ class Worker:
         ticker = gevent.spawn(self._tick)
         listener = gevent.spawn(self._listen)
         if self.spec.duration_seconds is not None:
-            gevent.spawn_later(self.spec.duration_seconds, self.stop)
+            gevent.spawn(self._stop_after, self.spec.duration_seconds)
         self.runner.greenlet.join()
         self.result.seconds = time.perf_counter() - self._started
         gevent.killall([ticker, listener])

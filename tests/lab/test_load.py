@@ -75,6 +75,12 @@ def test_statuses_from_400_and_missing_answers_are_failures(server: Server) -> N
     assert "refused" in next(iter(refused.errors))
 
 
+def test_a_load_lasts_as_long_as_it_was_told(server: Server) -> None:
+    result = run_load(LoadSpec(url(server), duration_seconds=1.0, rps=20, users=2))
+    assert result.failed == 0
+    assert result.seconds >= 1.0
+
+
 def test_an_endless_load_stops_when_told_and_answers_all_it_sent(server: Server) -> None:
     with Load(LoadSpec(url(server), rps=100, users=2)) as load:
         until(lambda: load.requests_so_far > 20, timeout_seconds=20, what="some answers")
