@@ -9,7 +9,7 @@ from docker.errors import APIError, DockerException
 
 from lab.runtimes.runtime import LabError
 
-TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = 180  # an engine that builds images on a slow disk lets others wait for minutes
 CONNECTIONS = 32
 HOW_TO_GET_ONE = "start Docker (systemctl start docker, or Docker Desktop), set DOCKER_HOST, or use --runtime local"
 

@@ -13,7 +13,7 @@ from lab.lab import Lab
 from lab.runtimes.docker.images import Images
 from lab.until import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("docker")]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600)]
 
 TO_RATINGS_V2 = """\
 apiVersion: networking.istio.io/v1

@@ -4,7 +4,7 @@ import pytest
 
 from lab.runtimes.docker.images import Images
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("docker")]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600)]
 
 PROGRAM = '''
 import contextlib, os, shutil, socket, struct, sys

@@ -49,6 +49,11 @@ def test_a_dollar_sign_is_not_for_compose(tmp_path: Path) -> None:
     assert yaml.safe_load(export(load(topology)))["services"]["web-v1-0"]["command"][2] == "echo $$HOME"
 
 
+def run(*command: str, environment: dict[str, str]) -> None:
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
+
+
 @pytest.fixture
 def running(images: Images) -> Iterator[str]:
     command = compose()
@@ -60,16 +65,15 @@ def running(images: Images) -> Iterator[str]:
     environment = {**os.environ, "SEATRIAL_PORT": str(port), "SEATRIAL_CONTROL_PORT": str(control)}
     command += ["-p", PROJECT, "-f", str(FILE)]
     try:
-        subprocess.run([*command, "up", "-d"], env=environment, check=True, capture_output=True, text=True)
+        run(*command, "up", "-d", environment=environment)
         yield f"http://127.0.0.1:{port}"
     finally:
-        subprocess.run([*command, "down", "-v", "-t", "1"], env=environment, check=True, capture_output=True, text=True)
+        run(*command, "down", "-v", "-t", "1", environment=environment)
 
 
 @pytest.mark.docker
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.xdist_group("docker")
 def test_compose_brings_the_same_mesh_up(running: str) -> None:
     def page() -> str | None:
         try:

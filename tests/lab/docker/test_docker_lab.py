@@ -19,7 +19,7 @@ from lab.runtimes.docker.ports import free_port
 from lab.runtimes.runtime import LabError
 from lab.until import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("docker")]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600)]
 
 LISTING = "command: [python3, -m, http.server, $PORT]"
 UP = """

@@ -9,12 +9,14 @@ from testcontainers.community.postgres import PostgresContainer
 from lab.runtimes.docker.images import Images
 from services.bookshop.ratings_store import PostgresStore, StoreUnavailable
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("docker")]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
 def postgres(images: Images) -> Iterator[PostgresContainer]:
-    with PostgresContainer(images.postgres(), username="shop", password="word", dbname="ratings", driver=None) as container:
+    with PostgresContainer(
+        images.postgres(), username="shop", password="word", dbname="ratings", driver=None, docker_client_kw={"timeout": 180}
+    ) as container:
         yield container
 
 
