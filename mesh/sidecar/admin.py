@@ -14,6 +14,12 @@ from mesh.xds import resources
 from mesh.xds.node import ISTIO_VERSION, node_metadata
 
 _DUMP = "type.googleapis.com/envoy.admin.v3."
+_ENTRIES = {
+    "dynamic_active_clusters": "ClustersConfigDump.DynamicCluster",
+    "dynamic_listeners": "ListenersConfigDump.DynamicListener",
+    "dynamic_route_configs": "RoutesConfigDump.DynamicRouteConfig",
+    "dynamic_endpoint_configs": "EndpointsConfigDump.DynamicEndpointConfig",
+}
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -29,7 +35,7 @@ class Admin:
         return {
             ("GET", "/ready"): lambda _: self._ready(),
             ("GET", "/server_info"): lambda _: as_json(self._server_info()),
-            ("GET", "/config_dump"): lambda query: as_json({"configs": self._config_dump(query)}),
+            ("GET", "/config_dump"): self._config_dump,
             ("GET", "/clusters"): self._clusters,
             ("GET", "/listeners"): self._listeners,
             ("GET", "/stats"): self._stats,
@@ -61,7 +67,17 @@ class Admin:
         self._stop()
         return Page("OK\n")
 
-    def _config_dump(self, query: Query) -> list[dict[str, Any]]:
+    def _config_dump(self, query: Query) -> Page:
+        """``?resource=dynamic_listeners``: the entries of that one field; ``?include_eds``: with the endpoints."""
+        field = query.get("resource")
+        if field is None:
+            return as_json({"configs": self._configs(include_endpoints="include_eds" in query)})
+        if field not in _ENTRIES:
+            return Page(f"{field} not found in config dump\n", 404)
+        parts = self._configs(include_endpoints=True)
+        return as_json({"configs": [{"@type": _DUMP + _ENTRIES[field], **entry} for part in parts for entry in part.get(field, ())]})
+
+    def _configs(self, *, include_endpoints: bool) -> list[dict[str, Any]]:
         held, versions = self._proxy.state.resources, self._xds.versions()
         dump: list[dict[str, Any]] = [
             {
@@ -82,7 +98,7 @@ class Admin:
                 "dynamic_route_configs": [{"version_info": versions["RDS"], "route_config": _wire(r)} for r in held.routes.values()],
             },
         ]
-        if "include_eds" in query:
+        if include_endpoints:
             endpoints = [{"endpoint_config": _wire(assignment)} for assignment in held.load_assignments.values()]
             dump.append({"@type": _DUMP + "EndpointsConfigDump", "dynamic_endpoint_configs": endpoints})
         return dump

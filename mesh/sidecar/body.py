@@ -176,6 +176,13 @@ class Body:
             raise BodyBroken(self.failed)
         return b"".join(reader.chunks)
 
+    async def drain(self) -> None:
+        """Take the rest and drop it, so that the connection it comes on can be used again. A body that breaks off is no error here."""
+        nowhere = _Nowhere()
+        self.attach(nowhere)
+        if not (self.complete or self.failed):
+            await nowhere.ended
+
     # --- the source's side ---
 
     def feed(self, data: bytes) -> None:
@@ -252,6 +259,23 @@ class _Reader:
     def _wake(self) -> None:
         if self._done is not None and not self._done.done():
             self._done.set_result(None)
+
+
+class _Nowhere:
+    """The sink behind ``Body.drain``."""
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def body_data(self, data: bytes) -> None:
+        """Dropped."""
+
+    def body_end(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def body_failed(self, reason: str) -> None:
+        self.body_end()
 
 
 EMPTY = Body.of(b"")

@@ -92,6 +92,7 @@ class StreamInfo:
     """
 
     request_end_seconds = 0.0  # the last byte of the request was here
+    held_until_seconds = 0.0  # by a fault; the upstream's time begins after it
     response_seconds = 0.0  # the first byte of the answer was here
     end_seconds = 0.0
     protocol = "HTTP/1.1"

@@ -151,7 +151,7 @@ class UpstreamCluster:
         now = stream.response_seconds = self._clock()
         if outcome.status == 101:
             return outcome
-        began = stream.request_end_seconds or now
+        began = max(stream.request_end_seconds or now, stream.held_until_seconds)
         outcome.headers.fields["x-envoy-upstream-service-time"] = _service_time(int((now - began) * 1000))
         return outcome
 

@@ -60,6 +60,14 @@ CASES = [
     ),
 ]
 
+LATE = case("a delay and the time of the upstream", to("red", Fault(delay_seconds=0.5, delay_percent=100)), taking(0.5, 2, get()))
+CASES.append(LATE)
+
+
+def test_neither_counts_a_delay_as_the_upstreams_time(bench: Bench) -> None:
+    for outcome in bench.ask(LATE, LATE.asks[0]):
+        assert int(outcome.answer.header("x-envoy-upstream-service-time") or "500") < 400
+
 
 def test_both_inject_the_same_faults(bench: Bench, case: Case) -> None:
     bench.compare(case)

@@ -6,6 +6,7 @@ from side_by_side.asking import Ask
 from side_by_side.bench import Bench
 from side_by_side.cases import Case, answers, case, get, prefix, raw, send, to, when
 
+from lab.until import until
 from mesh.policy.direct_response import DirectResponse
 from mesh.policy.fault import Fault
 from mesh.policy.headers import HeaderOperations as Headers
@@ -50,6 +51,17 @@ CASES = [
     case("connection headers", to("red", COPY), copied(get(connection="close", te="trailers"))),
     case("expecting 100", to("red", COPY), copied(send("POST", "/", ("expect", "100-continue"), body=b"abc"))),
 ]
+
+
+SLOW = [case("a copy's slow answer", to("red", COPY), copied(get(x_shadow_script="slow:0.2")))]
+CASES += SLOW
+
+
+def test_both_hear_a_copys_answer_out(bench: Bench) -> None:
+    for outcome in bench.ask(SLOW[0], SLOW[0].asks[0]):
+        [copy] = [seen for seen in outcome.upstream if seen.shadow]
+        until(lambda copy=copy: copy.left_early is not None, 5, "the copy's answer")
+        assert copy.left_early is False
 
 
 def test_both_send_the_same_copies(bench: Bench, case: Case) -> None:

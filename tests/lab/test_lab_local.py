@@ -195,6 +195,9 @@ def test_logs_exec_and_admin(topology: Callable[..., Path], capfd: pytest.Captur
     assert lab.exec("web-v1-0", ["sh", "-c", "echo $POD_NAME $PORT; exit 3"]) == 3
     assert capfd.readouterr().out == "web-v1-0 18000\n"
     assert lab.admin("web-v1-0", "/clusters").status == 200
+    [entry, *_] = lab.admin("web-v1-0", "/config_dump?resource=dynamic_listeners").json()["configs"]
+    assert set(entry) == {"@type", "name", "active_state"}
+    assert lab.admin("web-v1-0", "/config_dump?resource=nothing").status == 404
     for name in ("nobody", "web-v1-0/nothing"):
         with pytest.raises(LabError, match="web-v1-0"):
             lab.logs(name)

@@ -22,6 +22,7 @@ class FaultFilter:
         if verdict.delay_seconds:
             request.stream.flags |= Flag.DI
             await self._context.sleep(verdict.delay_seconds)
+            request.stream.held_until_seconds = self._context.clock()
         if verdict.abort_status is not None:
             return local_reply(verdict.abort_status, "fault filter abort", details="fault_filter_abort", flags=Flag.FI)
         return await forward(request)

@@ -5,6 +5,7 @@ when the request's body is entirely here, runs beside it under a time limit, and
 the body is too long to keep.
 """
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 
 from mesh.policy.mirror import Mirror, decide, shadow_authority
@@ -76,11 +77,19 @@ class MirrorFilter:
         deadline = Deadline(self._context, self._seconds)
         deadline.start()
         try:
-            response = await deadline.wait(self._context.send(cluster, copy))
-            response.discard()
+            await deadline.wait(self._send_and_drop(cluster, copy))
         except TimeoutError:
             if not deadline.expired:
                 raise
         finally:
             deadline.stop()
             self._under_way -= 1
+
+    async def _send_and_drop(self, cluster: str, copy: Request) -> None:
+        """To the answer's last byte: who answers a copy must not see it hung up on."""
+        response = await self._context.send(cluster, copy)
+        try:
+            await response.body.drain()
+        except asyncio.CancelledError:
+            response.discard()
+            raise

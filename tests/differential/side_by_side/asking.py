@@ -54,6 +54,7 @@ class Seen:
     path: str
     headers: list[tuple[str, str]]
     body: bytes = b""
+    left_early: bool | None = None  # whether who asked had hung up before a slow answer's end
 
     @property
     def shadow(self) -> bool:

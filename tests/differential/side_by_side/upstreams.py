@@ -16,7 +16,7 @@ class Upstreams:
     ``503`` a status · ``0.5:200`` wait before it · ``close`` hang up instead · ``cut`` hang up amid the body · ``garbage`` no HTTP ·
     ``slow:0.5`` a body in two pieces with a pause between · ``chunked`` · ``unframed`` a body that ends with the connection ·
     ``200+name=value`` with a header · ``bare`` as 200, but without anything else · ``hints`` a 103 first · ``ws`` switch protocols and
-    echo four bytes. A shadow is answered 200.
+    echo four bytes. A shadow is answered 200, or as its ``x-shadow-script`` says.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -74,14 +74,14 @@ class _Server:
         seen = Seen(self._name, method, path, headers)
         seen.body = await _body(values, reader)
         before = self._upstreams.record(values.get("x-key", ""), seen)
-        steps = ["200"] if seen.shadow else values.get("x-script", "200").split(",")
+        steps = [values.get("x-shadow-script", "200")] if seen.shadow else values.get("x-script", "200").split(",")
         step = steps[min(before, len(steps) - 1)]
         if not step.startswith("slow"):
             delay, _, step = step.rpartition(":")
             await asyncio.sleep(float(delay or 0))  # an upstream that takes its time is the point
-        return await self._answer(step, method, reader, writer)
+        return await self._answer(step, seen, reader, writer)
 
-    async def _answer(self, step: str, method: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _answer(self, step: str, seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         step, *extra = step.split("+")
         if step == "ws":
             writer.write(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
@@ -95,9 +95,10 @@ class _Server:
         if step.startswith("slow:"):
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nabc")
             await asyncio.sleep(float(step[5:]))
+            seen.left_early = reader.at_eof()
             writer.write(b"def")
             return True
-        writer.write(self._whole(step, method, "".join(f"{item.replace('=', ': ', 1)}\r\n" for item in extra)))
+        writer.write(self._whole(step, seen.method, "".join(f"{item.replace('=', ': ', 1)}\r\n" for item in extra)))
         return True
 
     def _whole(self, step: str, method: str, lines: str) -> bytes:

@@ -125,7 +125,26 @@ async def test_copies_under_way_are_bounded(scope, world, make, upstream):
     assert len(world.sent) == mirror.MAX_UNDER_WAY + 1
 
 
-async def test_the_answer_is_dropped(scope, world, make, upstream):
+@pytest.mark.parametrize("end", ["whole", "broken"])
+async def test_the_answer_is_read_to_its_end(scope, world, make, upstream, end):
+    world.rolls = [0.0]
+    answer = Response(200, body=Body())
+
+    async def send():
+        return answer
+
+    world.send_answer = send
+    await mirror.build(scope(V2), world)(make(), upstream)
+    await world.settle()
+    answer.body.feed(b"x" * 100_000)
+    assert (world.running, answer.body.failed) == ([15], "")
+    answer.body.finish() if end == "whole" else answer.body.fail("reset")
+    await world.settle()
+    assert world.running == []
+    assert all(task.done() and task.exception() is None for task in world.tasks)
+
+
+async def test_an_answer_without_an_end_is_let_go_of_in_time(scope, world, make, upstream):
     world.rolls = [0.0]
     answer = Response(500, body=Body())
 
@@ -134,6 +153,9 @@ async def test_the_answer_is_dropped(scope, world, make, upstream):
 
     world.send_answer = send
     assert (await mirror.build(scope(V2), world)(make(), upstream)).status == 200
+    await world.settle()
+    assert answer.body.failed == ""
+    world.advance(15)
     await world.settle()
     assert answer.body.failed == "closed"
 
