@@ -172,7 +172,8 @@ def get(
         case Output.JSON:
             put(as_json(resources[0] if name else {"apiVersion": "v1", "kind": "List", "items": resources}))
         case Output.YAML:
-            put("\n---\n".join(map(as_yaml, resources)))
+            if resources:
+                put("\n---\n".join(map(as_yaml, resources)))
         case Output.NAME:
             for resource in resources:
                 put(line_of({"kind": resource["kind"], "name": resource["metadata"]["name"]}))

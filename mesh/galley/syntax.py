@@ -24,7 +24,7 @@ def broken_syntax(error: yaml.MarkedYAMLError, lines: Sequence[str]) -> tuple[st
     problem = error.problem or "not YAML"
     begun = problem.startswith(_BEGUN)
     where = (error.context_mark if begun else error.problem_mark) or error.problem_mark or error.context_mark
-    mark = Mark(where.line + 1, where.column + 1) if where else Mark(1, 1)
+    mark = _within(Mark(where.line + 1, where.column + 1) if where else Mark(1, 1), lines)
     line = lines[mark.line - 1] if mark.line <= len(lines) else ""
     if line[mark.column - 1 : mark.column] == "\t" or (not line[: mark.column - 1].strip() and "\t" in line[: mark.column - 1]):
         return "a tab cannot indent YAML", mark, "use spaces"
@@ -33,6 +33,14 @@ def broken_syntax(error: yaml.MarkedYAMLError, lines: Sequence[str]) -> tuple[st
     if problem.startswith(("did not find expected ',' or ']'", "did not find expected ',' or '}'")) and error.context_mark:
         hint = f"the bracket in line {error.context_mark.line + 1} is not closed"
     return f"{problem}{context}", mark, hint
+
+
+def _within(mark: Mark, lines: Sequence[str]) -> Mark:
+    """What is missing at the end of the text is missing after its last word."""
+    if mark.line <= len(lines):
+        return mark
+    written = [number for number, line in enumerate(lines, 1) if line.strip()]
+    return Mark(written[-1], len(lines[written[-1] - 1].rstrip())) if written else Mark(1, 1)
 
 
 def broken_character(error: Exception, text: str) -> tuple[str, Mark, str]:

@@ -31,8 +31,10 @@ def test_lessons_toml_names_every_scenario_once_and_prerequisites_come_first() -
         assert set(lesson.get("after", [])) <= set(names[:place]), f"{lesson['name']} comes before what it builds on"
 
 
-def test_a_filter_is_short_and_has_its_decision_and_its_test() -> None:
-    for path in (ROOT / "mesh/sidecar/filters").glob("[a-z]*.py"):
+def test_a_filter_is_short() -> None:
+    filters = list((ROOT / "mesh/sidecar/filters").glob("[a-z]*.py"))
+    assert len(filters) >= 13
+    for path in filters:
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 200, f"{path.name} is not one feature any more"
 
 
@@ -63,6 +65,7 @@ def test_seatrial_verbs_in_documents_exist() -> None:
 
 
 def test_every_package_has_a_docstring_that_says_what_the_room_is_for() -> None:
+    assert TRACKED, "git ls-files says nothing"
     for name in TRACKED:
         path = ROOT / name
         if re.match(r"(lab|mesh|services)/.*__init__\.py$|(lab|mesh|services|scenarios)/__init__\.py$", name) and path.is_file():

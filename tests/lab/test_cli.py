@@ -241,12 +241,18 @@ def test_version_speaks_json(seatrial: Seatrial) -> None:
     assert told["seatrial"] in seatrial("version").stdout
 
 
-def test_doctor_says_how_to_fix_what_is_not_well(seatrial: Seatrial) -> None:
-    findings = json.loads(seatrial("doctor", "-o", "json").stdout)
+def test_doctor_says_how_to_fix_what_is_not_well(seatrial: Seatrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SEATRIAL_HOME", str(tmp_path / "file" / "home"))
+    result = seatrial("doctor", "-o", "json")
+    assert result.exit_code == FAILED
+    findings = json.loads(result.stdout)
     assert {"Python", "state folder", "loopback addresses", "ports", "Docker engine", "Envoy binary"} <= {
         each["check"] for each in findings
     }
-    assert all(each["fix"] for each in findings if each["status"] != "ok")
+    unwell = {each["check"]: each["fix"] for each in findings if each["status"] != "ok"}
+    assert "SEATRIAL_HOME" in unwell["state folder"]
+    assert all(unwell.values())
 
 
 def test_run_without_a_name_lists_the_scenarios_in_the_order_of_the_lessons(seatrial: Seatrial) -> None:

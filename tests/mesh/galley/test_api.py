@@ -92,7 +92,7 @@ async def test_a_bad_set_is_refused_whole_with_every_error(client, store, virtua
     answer = await client.post("/apply", json=body(service(), virtual_service("routes: []"), "a: [\n"))
     assert answer.status_code == 422
     told = [(one["file"], one["line"], one["column"], one["code"]) for one in answer.json()["errors"]]
-    assert told == [("file-1.yaml", 8, 5, "IST0106"), ("file-2.yaml", 2, 1, "YAML")]
+    assert told == [("file-1.yaml", 8, 5, "IST0106"), ("file-2.yaml", 1, 4, "YAML")]
     assert answer.json()["errors"][0]["hint"] == 'did you mean "route"?'
     assert store.version == 0
 

@@ -17,7 +17,7 @@ BROKEN = {
     "a list item where a key belongs": ("a: 1\n- b\n", 2, 1, "did not find expected key"),
     "a key where a list item belongs": ("a:\n  - b\n  c: 1\n", 3, 3, "did not find expected '-' indicator"),
     "a bracket that is not closed": ("a: [1, 2\nb: 3\n", 2, 2, "did not find expected ',' or ']'"),
-    "a brace that is not closed": ("a: {b: 1\n", 2, 1, "did not find expected ',' or '}'"),
+    "a brace that is not closed": ("a: {b: 1\n", 1, 8, "did not find expected ',' or '}'"),
     "a bracket too much": ("a: [1]]\n", 1, 7, "did not find expected"),
     "a quote that is not closed": ('a: "b\nc: 1\n', 1, 4, "unexpected end of stream"),
     "an unknown escape": ('a: "\\q"\n', 1, 5, "unknown escape character"),
@@ -57,6 +57,13 @@ def test_broken_yaml_is_refused_with_its_place(what: str) -> None:
     assert message in found[0].message
     assert found[0].is_error
     assert found[0].snippet_line in text
+
+
+@pytest.mark.parametrize(("text", "column"), [("kind: [", 7), ("kind: [\n\n", 7), ("a: {b\n", 5)])
+def test_what_is_missing_at_the_end_has_its_caret_after_the_last_word(text: str, column: int) -> None:
+    (error,) = parse("end.yaml", text)[1]
+    assert (error.line, error.column) == (1, column)
+    assert "^" in str(error)
 
 
 def test_aliases_that_multiply_are_cut_off() -> None:
