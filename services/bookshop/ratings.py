@@ -17,6 +17,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from services.bookshop import ratings_grpc
 from services.bookshop.ratings_store import RatingsStore, StoreUnavailable, open_store
 from services.serving import serve
 
@@ -24,6 +25,7 @@ DELAY_SECONDS = 7.0
 UNAVAILABLE_PERIOD_SECONDS = 60.0
 UNHEALTHY_PERIOD_SECONDS = 15 * 60.0
 HALF = 0.5
+GRPC_GRACE_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -65,7 +67,10 @@ def create_app(environment: Mapping[str, str], store: RatingsStore | None = None
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        grpc_port = await ratings_grpc.start(environment, store)
         yield
+        if grpc_port is not None:
+            await grpc_port.stop(GRPC_GRACE_SECONDS)
         await store.close()
 
     app = FastAPI(title="ratings", openapi_url=None, lifespan=lifespan)

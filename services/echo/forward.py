@@ -3,20 +3,26 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.echo.grpc_call import GrpcCaller
+
 
 class ForwardRequest(BaseModel):
-    """``rps`` paces the starts of calls (open loop, as far as ``concurrency`` lets it); 0 means as fast as answers come."""
+    """``rps`` paces the starts of calls (open loop, as far as ``concurrency`` lets it); 0 means as fast as answers come.
+
+    ``grpc://host:port`` asks the other end's gRPC port once a call (``headers`` are metadata, ``body`` the message); ``xds:///host:port``
+    does so without a proxy, where GRPC_XDS_BOOTSTRAP is set.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    url: str = Field(pattern=r"^https?://")
+    url: str = Field(pattern=r"^(https?|grpc)://|^xds:///")
     method: str = Field(default="GET", pattern=r"^[A-Za-z]+$")
     headers: dict[str, str] | list[tuple[str, str]] = Field(default_factory=dict)
     body: str = ""
@@ -26,12 +32,21 @@ class ForwardRequest(BaseModel):
     timeout_seconds: float = Field(default=15, gt=0)
     new_connection_per_request: bool = False
 
+    def header_list(self) -> list[tuple[str, str]]:
+        return list(self.headers.items()) if isinstance(self.headers, dict) else self.headers
+
+
+Call = Callable[[ForwardRequest], Awaitable[dict[str, Any]]]
+
 
 class Caller:
     """Two connection pools: one that keeps connections, one that closes each after its call."""
 
     _keeping: ClientSession
     _closing: ClientSession
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._grpc = GrpcCaller(environment)
 
     async def __aenter__(self) -> Self:
         self._keeping = _session(TCPConnector(limit=0))
@@ -41,18 +56,35 @@ class Caller:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._keeping.close()
         await self._closing.close()
+        await self._grpc.close()
 
     async def forward(self, request: ForwardRequest) -> dict[str, Any]:
         """Every call's outcome, in the order of their starts."""
-        session = self._closing if request.new_connection_per_request else self._keeping
+        call = self._grpc.call if request.url.startswith(("grpc://", "xds:///")) else self._call
         outcomes: list[dict[str, Any]] = [{}] * request.count
         turns = iter(range(request.count))
         begin = time.perf_counter()
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(request.concurrency, request.count)):
-                group.create_task(_caller(session, request, turns, begin, outcomes))
+                group.create_task(_caller(call, request, turns, begin, outcomes))
         return {"calls": outcomes, "seconds": time.perf_counter() - begin}
+
+    async def _call(self, request: ForwardRequest) -> dict[str, Any]:
+        session = self._closing if request.new_connection_per_request else self._keeping
+        try:
+            async with session.request(
+                request.method,
+                request.url,
+                headers=request.header_list(),
+                data=request.body or None,
+                timeout=ClientTimeout(total=request.timeout_seconds),
+                allow_redirects=False,
+            ) as response:
+                return _told(response, await response.read())
+        except (ClientError, TimeoutError, OSError, ValueError) as error:
+            why = f"{type(error).__name__}: {error}".rstrip(": ")
+            return {"status": None, "headers": [], "body_bytes": 0, "seen": None, "error": why}
 
 
 def _session(connector: TCPConnector) -> ClientSession:
@@ -61,31 +93,13 @@ def _session(connector: TCPConnector) -> ClientSession:
     )
 
 
-async def _caller(
-    session: ClientSession, request: ForwardRequest, turns: Iterator[int], begin: float, outcomes: list[dict[str, Any]]
-) -> None:
+async def _caller(call: Call, request: ForwardRequest, turns: Iterator[int], begin: float, outcomes: list[dict[str, Any]]) -> None:
     for turn in turns:
         if request.rps:
             await asyncio.sleep(begin + turn / request.rps - time.perf_counter())
-        outcomes[turn] = await _call(session, request)
-
-
-async def _call(session: ClientSession, request: ForwardRequest) -> dict[str, Any]:
-    headers = list(request.headers.items()) if isinstance(request.headers, dict) else request.headers
-    begin = time.perf_counter()
-    try:
-        async with session.request(
-            request.method,
-            request.url,
-            headers=headers,
-            data=request.body or None,
-            timeout=ClientTimeout(total=request.timeout_seconds),
-            allow_redirects=False,
-        ) as response:
-            outcome = _told(response, await response.read())
-    except (ClientError, TimeoutError, OSError, ValueError) as error:
-        outcome = {"status": None, "headers": [], "body_bytes": 0, "seen": None, "error": f"{type(error).__name__}: {error}".rstrip(": ")}
-    return {**outcome, "latency_us": round((time.perf_counter() - begin) * 1e6)}
+        started = time.perf_counter()
+        outcome = await call(request)
+        outcomes[turn] = {**outcome, "latency_us": round((time.perf_counter() - started) * 1e6)}
 
 
 def _told(response: ClientResponse, body: bytes) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.echo.forward import Caller, ForwardRequest
+from services.echo.grpc_port import GRACE_SECONDS
+from services.echo.grpc_port import start as grpc_port_of
 from services.serving import serve
 
 LARGEST_SIZE = 1 << 30
@@ -150,12 +152,17 @@ async def _filler(size: int) -> AsyncIterator[bytes]:
 
 
 def create_app(environment: Mapping[str, str], dice: Callable[[], float] = random.random) -> FastAPI:
-    caller = Caller()
+    caller = Caller(environment)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with caller:
-            yield
+        grpc_port = await grpc_port_of(environment)
+        try:
+            async with caller:
+                yield
+        finally:
+            if grpc_port is not None:
+                await grpc_port.stop(GRACE_SECONDS)
 
     app = FastAPI(title="echo", openapi_url=None, lifespan=lifespan, redirect_slashes=False)
 

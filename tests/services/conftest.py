@@ -48,6 +48,17 @@ def serve() -> Iterator[Callable[[ASGIApp], str]]:
         served.thread.join()
 
 
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    def free_port() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            return port
+
+    return free_port
+
+
 class Process:
     def __init__(self, module: str, environment: dict[str, str]) -> None:
         with socket.socket() as probe:

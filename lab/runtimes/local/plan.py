@@ -77,7 +77,7 @@ def make_plan(topology: Topology, name: str, dataplane: str, folder: Path, addre
     apps, agents, places = [], [], []
     for index, workload in enumerate(workloads):
         ports = _ports(workload, addresses, index, service_ports)
-        apps.append(_app(workload, ports, name, folder, topology.directory))
+        apps.append(_app(workload, ports, name, folder, topology))
         agents.append(_agent(workload, ports, layout.xds, dataplane, envoy, folder))
         places.append(_place(workload, ports))
     ours = tuple(dict.fromkeys(w.program.module for w in workloads if w.program.module.startswith(OUR_MODULES)))
@@ -121,7 +121,8 @@ def _place(workload: WorkloadSpec, ports: Ports) -> Place:
     return Place(workload.name, workload.service, workload.version, ports.address, inbound, admin, health)
 
 
-def _app(workload: WorkloadSpec, ports: Ports, lab: str, folder: Path, directory: Path) -> ChildSpec:
+def _app(workload: WorkloadSpec, ports: Ports, lab: str, folder: Path, topology: Topology) -> ChildSpec:
+    directory = topology.directory
     first = ports.app[workload.ports[0].port]
     proxy = f"http://{ports.address}:{ports.http_proxy}"
     environment = {
@@ -136,6 +137,7 @@ def _app(workload: WorkloadSpec, ports: Ports, lab: str, folder: Path, directory
         "HTTP_PROXY": proxy,
         "http_proxy": proxy,
         "NO_PROXY": "",
+        **_service_addresses(topology, ports),
         **workload.environment,
     }
     call = Call(workload.program.module) if workload.program.module else None
@@ -144,6 +146,16 @@ def _app(workload: WorkloadSpec, ports: Ports, lab: str, folder: Path, directory
         command = (str(directory / command[0]), *command[1:])
     log = str(folder / "logs" / f"{workload.name}.app.log")
     return ChildSpec(f"{workload.name}/app", log, environment, str(directory), call, command)
+
+
+def _service_addresses(topology: Topology, ports: Ports) -> dict[str, str]:
+    """For protocols that no HTTP proxy carries: RATINGS_SERVICE_HOST, RATINGS_SERVICE_PORT_9081 … lead to egress listeners."""
+    addresses = {}
+    for service in topology.services:
+        name = f"{_variable(service.name)}_SERVICE"
+        addresses[f"{name}_HOST"] = ports.address
+        addresses |= {f"{name}_PORT_{port.port}": str(ports.egress[port.port]) for port in service.ports}
+    return addresses
 
 
 def _variable(name: str) -> str:
