@@ -53,7 +53,7 @@ check: $(READY) ## ruff, mypy strict, import-linter, docs in sync
 format: $(READY) ## format and fix what ruff can fix
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-bench: $(READY) $(ENVOY) ## the sidecar beside Envoy, nginx and HAProxy; up and apply times (nginx, haproxy, wrk: from your packages)
+bench: $(READY) $(ENVOY) ## the sidecar beside Envoy, nginx and HAProxy; up and apply times (nginx, haproxy, wrk, h2load, iperf3: from your packages)
 	@$(BIN)/python -m lab.bench
 
 lock: $(READY) ## refresh requirements.lock from pyproject.toml

@@ -51,10 +51,10 @@ def _microseconds(text: str) -> float:
     return float(number) * UNITS_US[unit]
 
 
-def wrk(url: str, connections: int, seconds: float, pids: list[int]) -> Reading:
+def wrk(url: str, connections: int, seconds: float, pids: list[int], host: str = "") -> Reading:
     """Drive ``url`` with wrk and charge the CPU time that ``pids`` used meanwhile to its requests."""
     before = cpu_seconds(pids)
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", url]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", *(["-H", f"Host: {host}"] if host else []), url]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     spent = cpu_seconds(pids) - before
     requests = int(re.search(r"(\d+) requests in", said).group(1))  # type: ignore[union-attr]

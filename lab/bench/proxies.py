@@ -13,29 +13,33 @@ import httpx
 
 from lab.until import until
 
-UPSTREAM_PORT = 19080
-PORT = 9080
-HTTP = "http-bench"
+HTTP, GRPC, TCP, STREAMS = 9080, 9081, 9082, 9083
+PORTS = {"http": HTTP, "grpc": GRPC, "tcp": TCP, "grpc-streams": STREAMS}
+OFFSET = 10000  # from a proxy's port to its upstream's
+EGRESS = 29080
+BIG_BYTES = 2**20
 
 SERVICE = """\
 apiVersion: v1
 kind: Service
-metadata:
-  name: bench
+metadata: {{name: {name}}}
 spec:
-  selector:
-    app: bench
-  ports:
-  - name: http
-    port: 9080
+  selector: {{app: {name}}}
+  ports: [{ports}]
+---
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
+    """``caller`` is where the proxy of a client of ``service`` listens, the first of two hops; ``more_pids`` holds its process."""
+
     name: str
-    url: str
+    address: str
     pid: int
+    service: str = ""
+    caller: str = ""
+    more_pids: tuple[int, ...] = ()
 
 
 def pin(core: int) -> Callable[[], None] | None:
@@ -87,24 +91,40 @@ def nginx(stack: ExitStack, folder: Path, name: str, server: str, core: int) -> 
     return stack.enter_context(process(["nginx", "-p", str(home), "-c", str(config)], home / "log", core=core))
 
 
-def upstream(stack: ExitStack, folder: Path, addresses: list[str]) -> None:
-    listens = " ".join(f"listen {address}:{UPSTREAM_PORT};" for address in addresses)
-    answer = f'server {{ {listens} location / {{ default_type application/json; return 200 \'{{"stars": 5, "color": "black"}}\'; }} }}'
-    nginx(stack, folder, "upstream", answer, core=1)
+def upstreams(stack: ExitStack, folder: Path, addresses: list[str]) -> None:
+    """Behind every proxy's address: HTTP/1.1, gRPC, iperf3 and an echo of gRPC streams."""
+    (folder / "big").write_bytes(b"x" * BIG_BYTES)
+    folder.chmod(0o755)  # nginx's worker is somebody else
+    http, grpc = (
+        " ".join(f"listen {address}:{port + OFFSET}{more};" for address in addresses) for port, more in ((HTTP, ""), (GRPC, " http2"))
+    )
+    answer = 'default_type application/json; return 200 \'{"stars": 5, "color": "black"}\';'
+    trailers = "default_type application/grpc; add_trailer grpc-status 0 always; return 200 xxxxx;"
+    servers = f"server {{ {http} location / {{ {answer} }} location /big {{ alias {folder}/big; }} }}\n"
+    servers += f"server {{ {grpc} location / {{ {trailers} }} }}"
+    nginx(stack, folder, "upstream", servers, core=1)
     for address in addresses:
-        _answers(f"http://{address}:{UPSTREAM_PORT}/", folder / "upstream" / "error.log")
+        _answers(f"http://{address}:{HTTP + OFFSET}/", folder / "upstream" / "error.log")
+
+
+def streaming_upstreams(stack: ExitStack, folder: Path, addresses: list[str]) -> None:
+    for address in addresses:
+        stack.enter_context(process(["iperf3", "-s", "-B", address, "-p", str(TCP + OFFSET)], folder / f"iperf3-{address}.log", core=1))
+        environment = {"HOST": address, "PORT": "18080", "PORT_GRPC": str(STREAMS + OFFSET)}
+        stack.enter_context(process([sys.executable, "-m", "services.echo"], folder / f"echo-{address}.log", environment, core=1))
+        _answers(f"http://{address}:18080/health", folder / f"echo-{address}.log")
 
 
 def start_nginx(stack: ExitStack, folder: Path, address: str) -> Proxy:
     server = (
         'log_format long \'$remote_addr [$time_iso8601] "$request" $status $body_bytes_sent $request_time'
         ' $upstream_addr "$http_user_agent"\';\n'
-        f"upstream up {{ server {address}:{UPSTREAM_PORT}; keepalive 64; }}\n"
-        f"server {{ listen {address}:{PORT}; access_log {folder}/nginx-access.log long buffer=64k flush=1s;"
+        f"upstream up {{ server {address}:{HTTP + OFFSET}; keepalive 64; }}\n"
+        f"server {{ listen {address}:{HTTP}; access_log {folder}/nginx-access.log long buffer=64k flush=1s;"
         ' location / { proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; } }'
     )
     pid = nginx(stack, folder, "nginx", server, core=0)
-    return _ready(Proxy("nginx", f"http://{address}:{PORT}/ratings/1", pid), folder / "nginx" / "error.log")
+    return _ready(Proxy("nginx", address, pid), folder / "nginx" / "error.log")
 
 
 def start_haproxy(stack: ExitStack, folder: Path, address: str) -> Proxy:
@@ -112,16 +132,17 @@ def start_haproxy(stack: ExitStack, folder: Path, address: str) -> Proxy:
     config.write_text(
         f"global\n  maxconn 4096\n  nbthread 1\n  log stdout format raw local0\n"
         "defaults\n  mode http\n  log global\n  option httplog\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n"
-        f"  http-reuse always\nfrontend front\n  bind {address}:{PORT}\n  default_backend back\n"
-        f"backend back\n  server up {address}:{UPSTREAM_PORT}\n"
+        f"  http-reuse always\nfrontend front\n  bind {address}:{HTTP}\n  default_backend back\n"
+        f"backend back\n  server up {address}:{HTTP + OFFSET}\n"
     )
     pid = stack.enter_context(process(["haproxy", "-db", "-f", str(config)], folder / "haproxy.log"))
-    return _ready(Proxy("haproxy", f"http://{address}:{PORT}/ratings/1", pid), folder / "haproxy.log")
+    return _ready(Proxy("haproxy", address, pid), folder / "haproxy.log")
 
 
-def control_plane(stack: ExitStack, folder: Path, address: str) -> str:
+def control_plane(stack: ExitStack, folder: Path, address: str, services: list[str]) -> str:
     """Returns the xDS address."""
-    (folder / "services.yaml").write_text(SERVICE)
+    ports = ", ".join(f"{{name: {name}, port: {port}}}" for name, port in PORTS.items())
+    (folder / "services.yaml").write_text("".join(SERVICE.format(name=name, ports=ports) for name in services))
     command = [sys.executable, "-m", "mesh.control", "--host", address, "--xds-port", "15010", "--http-port", "8080"]
     command += ["--state-dir", str(folder / "state"), "--config", str(folder / "services.yaml")]
     stack.enter_context(process(command, folder / "control.log", core=1))
@@ -129,37 +150,52 @@ def control_plane(stack: ExitStack, folder: Path, address: str) -> str:
     return f"{address}:15010"
 
 
-def start_sidecar(stack: ExitStack, folder: Path, address: str, xds: str, dataplane: str, envoy_binary: str = "") -> Proxy:
-    """Our sidecar or a real Envoy, as the lab starts them: `python -m mesh.agent` with its environment."""
+def start_sidecar(stack: ExitStack, folder: Path, address: str, caller: str, xds: str, dataplane: str, binary: str = "") -> Proxy:
+    """Our sidecar or a real Envoy before the upstreams at ``address``, and one for their client at the address ``caller``."""
     name = {"python": "sidecar", "envoy": "envoy"}[dataplane]
-    inbound = {"name": "http", "listen_port": PORT, "app_port": UPSTREAM_PORT, "app_protocol": ""}
+    inbound = [{"name": n, "listen_port": port, "app_port": port + OFFSET, "app_protocol": ""} for n, port in PORTS.items()]
+    probe = f"http://{address}:{HTTP + OFFSET}/"
+    settings = {"SEATRIAL_XDS_ADDRESS": xds, "SEATRIAL_DATAPLANE": dataplane, "SEATRIAL_ENVOY_BINARY": binary}
+    pid = _agent(stack, folder, address, name, settings, {"inbound": inbound, "http_proxy_port": 15002, "egress_ports": {}}, probe)
+    egress = {"inbound": [], "http_proxy_port": 15002, "egress_ports": {str(HTTP): EGRESS}}
+    second = _agent(stack, folder, caller, f"{name}-caller", settings, egress, "")
+    return _ready(Proxy(name, address, pid, service_name(name), f"{caller}:{EGRESS}", (second,)), folder / f"{name}.log")
+
+
+def service_name(proxy: str) -> str:
+    return f"bench-{proxy}"
+
+
+def _agent(
+    stack: ExitStack, folder: Path, address: str, name: str, settings: dict[str, str], bindings: dict[str, object], probe: str
+) -> int:
+    """As the lab starts them: `python -m mesh.agent` with its environment."""
+    app = service_name(name)
     node = {
         "ip": address,
-        "name": f"bench-{name}-0",
+        "name": f"{app}-0",
         "namespace": "default",
-        "labels": {"app": "bench", "version": name},
-        "workload_name": f"bench-{name}",
+        "labels": {"app": app, "version": "v1"},
+        "workload_name": app,
         "service_account": "bench",
         "interception": "NONE",
-        "bindings": {"inbound": [inbound], "http_proxy_port": 15002, "egress_ports": {"9080": 29080}},
+        "bindings": bindings,
     }
     environment = {
-        "SEATRIAL_XDS_ADDRESS": xds,
+        **settings,
         "SEATRIAL_NODE": json.dumps(node),
-        "SEATRIAL_DATAPLANE": dataplane,
-        "SEATRIAL_ENVOY_BINARY": envoy_binary,
         "SEATRIAL_ADMIN_ADDRESS": f"{address}:15000",
         "SEATRIAL_HEALTH_ADDRESS": f"{address}:15021",
-        "SEATRIAL_PROBE": f"http://{address}:{UPSTREAM_PORT}/",
+        "SEATRIAL_PROBE": probe,
         "SEATRIAL_DRAIN_SECONDS": "1",
         "SEATRIAL_ACCESS_LOG": str(folder / f"{name}-access.log"),
     }
     log = folder / f"{name}.log"
     pid = stack.enter_context(process([sys.executable, "-m", "mesh.agent"], log, env=environment))
     _answers(f"http://{address}:15021/healthz/ready", log)
-    return _ready(Proxy(name, f"http://{address}:{PORT}/ratings/1", pid), log)
+    return pid
 
 
 def _ready(proxy: Proxy, log: Path) -> Proxy:
-    _answers(proxy.url, log)
+    _answers(f"http://{proxy.address}:{HTTP}/ratings/1", log)
     return proxy
