@@ -85,7 +85,7 @@ _METHOD_NAMES: Final = (
 METHODS: Final = frozenset(_METHOD_NAMES.split())
 """Envoy: BalsaParser. No others."""
 
-_FORGETTABLE: Final = frozenset(
+FORGETTABLE: Final = frozenset(
     {
         "authorization",
         "cookie",
@@ -101,8 +101,10 @@ _FORGETTABLE: Final = frozenset(
         "etag",
     }
 )
-_REMEMBERED_LINES: Final = 1024
-_REMEMBERED_LINE_BYTES: Final = 1024
+"""What never repeats, or holds secrets."""
+
+REMEMBERED_LINES: Final = 1024
+REMEMBERED_LINE_BYTES: Final = 1024
 
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+)(?: HTTP/(\d\.\d)| ?)")
@@ -150,7 +152,7 @@ class HeadReader:
             method, path, authority, minor, fields, length, special = known
             return tuple.__new__(RequestHead, (method, path, authority, minor, fields.copy(), length, special))
         read = self._read_request(head, max_count)
-        if _FORGETTABLE.isdisjoint(read[4]):
+        if FORGETTABLE.isdisjoint(read[4]):
             self._remember(self._request_heads, head, read._replace(fields=read.fields.copy()))
         return read
 
@@ -183,8 +185,8 @@ class HeadReader:
             status, minor, fields, length, close = known
             return status, minor, fields.copy(), length, close
         read = self._read_response(head, method, max_count)
-        if _FORGETTABLE.isdisjoint(read[2]) and len(head) <= _REMEMBERED_LINE_BYTES:
-            if len(self._response_heads) >= _REMEMBERED_LINES:
+        if FORGETTABLE.isdisjoint(read[2]) and len(head) <= REMEMBERED_LINE_BYTES:
+            if len(self._response_heads) >= REMEMBERED_LINES:
                 self._response_heads.clear()
             self._response_heads[key] = (read[0], read[1], read[2].copy(), read[3], read[4])
         return read
@@ -241,12 +243,12 @@ class HeadReader:
         name, value = raw_name.decode("ascii"), raw_value.decode("utf-8", "surrogateescape")
         check(name, value)
         entry = (name, (value, b"%b: %b\r\n" % (raw_name, raw_value)))
-        return entry if name in _FORGETTABLE else self._remember(known, line, entry)
+        return entry if name in FORGETTABLE else self._remember(known, line, entry)
 
     @staticmethod
     def _remember(known: dict[bytes, T], line: bytes, meaning: T) -> T:
-        if len(line) <= _REMEMBERED_LINE_BYTES:
-            if len(known) >= _REMEMBERED_LINES:
+        if len(line) <= REMEMBERED_LINE_BYTES:
+            if len(known) >= REMEMBERED_LINES:
                 known.clear()
             known[line] = meaning
         return meaning
