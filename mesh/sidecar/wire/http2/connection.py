@@ -69,6 +69,8 @@ class Http2Connection(FrameCutter):
         self._peer_connect_protocol = False
         self._peer_settled = False
         self._acknowledged = False
+        self._unacknowledged: list[bool] = []  # SETTINGS on their way: whether they refuse the peer's table
+        self._table_refused = False
         self._unread = 0
         self._credit = 0
         self._data_stream: Stream | None = None
@@ -82,23 +84,32 @@ class Http2Connection(FrameCutter):
     def _greet(self) -> None:
         settings = self._settings
         values = [
-            (frames.HEADER_TABLE_SIZE, 0),
             (frames.INITIAL_WINDOW_SIZE, settings.initial_stream_window_bytes),
             (frames.MAX_HEADER_LIST_SIZE, settings.max_header_list_bytes),
         ]
         if settings.max_frame_bytes != frames.MIN_MAX_FRAME_BYTES:
             values.append((frames.MAX_FRAME_SIZE, settings.max_frame_bytes))
         if self._client:
-            values.append((frames.ENABLE_PUSH, 0))
+            values += [(frames.ENABLE_PUSH, 0), (frames.HEADER_TABLE_SIZE, 0)]
+            self._table_refused = True
             self._outbox.write(frames.PREFACE)
         else:
             values.append((frames.MAX_CONCURRENT_STREAMS, settings.max_concurrent_streams))
             if settings.enable_connect_protocol:
                 values.append((frames.ENABLE_CONNECT_PROTOCOL, 1))
-        self._outbox.write(frames.settings(values))
+        self._send_settings(values)
         more = settings.connection_window_bytes - frames.DEFAULT_WINDOW
         if more > 0:
             self._outbox.write(frames.window_update(0, more))
+
+    def _send_settings(self, values: list[tuple[int, int]]) -> None:
+        self._unacknowledged.append((frames.HEADER_TABLE_SIZE, 0) in values)
+        self._outbox.write(frames.settings(values))
+
+    def _refuse_table(self) -> None:
+        """As server: a client that comes again is worth a round trip, after which its header blocks have no state."""
+        self._table_refused = True
+        self._send_settings([(frames.HEADER_TABLE_SIZE, 0)])
 
     # --- the transport's side
 
@@ -334,6 +345,8 @@ class Http2Connection(FrameCutter):
     def _read_request(self, block: bytes, end_stream: bool) -> RequestHead:
         reader, memory = self._reader, self._memory
         if not reader.stateless:
+            if self._heads > 1 and not self._table_refused:
+                self._refuse_table()
             return read_request(reader.read(block), end_stream)
         head = memory.request(block, end_stream)
         if head is None:
@@ -562,8 +575,8 @@ class Http2Connection(FrameCutter):
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of another size")
         self._spend()
         if flags & frames.ACK:
-            if not self._acknowledged:
-                self._acknowledged = True
+            self._acknowledged = True
+            if self._unacknowledged and self._unacknowledged.pop(0):
                 self._reader.acknowledged()
             return
         self._control(frames.frame(frames.SETTINGS, frames.ACK, 0, b""))

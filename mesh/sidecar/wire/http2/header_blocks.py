@@ -199,17 +199,21 @@ class BlockReader:
         self.stateless = False
 
     def acknowledged(self) -> None:
-        """The peer knows that there is no table; its next block must say so (RFC 7541 §4.2)."""
+        """The peer knows that there shall be no table; its next block says that there is none (RFC 7541 §4.2).
+
+        An encoder that does not keeps its table, of the size that every connection begins with, and the slow way.
+        """
         self._acknowledged = True
-        if self._decoder is not None:
-            self._decoder.max_allowed_table_size = 0
 
     def read(self, block: bytes) -> list[Entry]:
         """Raises BlockError, MalformedField, HeadTooLarge. All of a block is read, so that the table stays right."""
         if self._decoder is None:
             return self._memory.read(block, self._max_count, self._max_bytes)
-        pairs = self._decode(self._decoder, block)
-        if self._acknowledged:
+        decoder = self._decoder
+        if self._acknowledged and block and block[0] & 0xE0 == 0x20:
+            decoder.max_allowed_table_size = 0
+        pairs = self._decode(decoder, block)
+        if self._acknowledged and not decoder.header_table_size:
             self._decoder = None
             self.stateless = True
         if len(pairs) > self._max_count or sum(len(n) + len(v) + _ENTRY_OVERHEAD_BYTES for n, v in pairs) > self._max_bytes:
