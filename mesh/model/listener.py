@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from mesh.model.route import RouteConfiguration
+from mesh.model.route import RouteConfiguration, WeightedCluster
 
 
 class Direction(Enum):
@@ -57,18 +57,32 @@ class HttpConnectionManager:
 
 @dataclass(frozen=True, slots=True)
 class TcpProxy:
+    """To ``cluster``, or by weight to one of ``weighted``. ``idle_timeout_seconds`` None is Envoy's default of an hour, 0 is off."""
+
     stat_prefix: str
-    cluster: str
+    cluster: str = ""
     access_logs: tuple[AccessLogFile, ...] = ()
+    weighted: tuple[WeightedCluster, ...] = ()
+    idle_timeout_seconds: float | None = None
+    max_connect_attempts: int = 1
+    metrics: IstioMetrics | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FilterChain:
-    """Chosen by destination port; ``destination_port`` None matches any."""
+    """What a connection must be to come here; what is left out matches any. How the best of several is found: policy/filter_chain_match.
+
+    ``destination_prefixes`` are CIDR ranges; ``server_names`` exact or ``*.example.com``; ``transport_protocol`` raw_buffer or tls;
+    ``application_protocols`` what ALPN offers, or what was sniffed (http/1.1, h2c).
+    """
 
     network_filter: HttpConnectionManager | TcpProxy
     name: str = ""
     destination_port: int | None = None
+    destination_prefixes: tuple[str, ...] = ()
+    server_names: tuple[str, ...] = ()
+    transport_protocol: str = ""
+    application_protocols: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +98,10 @@ class Listener:
     bind_to_port: bool = True
     use_original_dst: bool = False
     original_dst_filter: bool = False  # listener filter envoy.filters.listener.original_dst: match chains by the original port (15006)
+    tls_inspector: bool = False
+    http_inspector: bool = False
+    inspection_timeout_seconds: float = 15.0  # listener_filters_timeout; 0 waits for ever
+    continue_after_inspection_timeout: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class HttpConnection(asyncio.Protocol):
         self.manager = manager  # swapped by a change of configuration; a request keeps the one it began with
         self.deadline_seconds = NEVER
         self.original_dst: tuple[str, int] | None = None
+        self.requested_server_name = ""
         self.local_address = ""
         self.remote_address = ""
         self.closed = False

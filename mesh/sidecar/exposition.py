@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from mesh.sidecar.filters.metrics import BUCKETS, Histogram, Labels, Series
+from mesh.sidecar.filters.metrics import BUCKETS, Histogram, Series
+from mesh.sidecar.filters.tcp_metrics import TcpSeries
+from mesh.sidecar.metric_labels import Labels
 
 GAUGES = ("_active",)
 _LABEL_OF = {"cluster": "envoy_cluster_name", "http": "envoy_http_conn_manager_prefix", "tcp": "envoy_tcp_prefix"}
@@ -21,6 +23,20 @@ def istio(series: Iterable[Series]) -> Iterator[str]:
         yield f"# TYPE {name} histogram\n"
         for labels, one in rows:
             yield from _histogram(name, labels, _of(one, name))
+
+
+def istio_tcp(series: Iterable[TcpSeries]) -> Iterator[str]:
+    rows = [(_text(one.labels), one) for one in series]
+    counters = {
+        "connections_opened": "opened",
+        "connections_closed": "closed",
+        "sent_bytes": "sent_bytes",
+        "received_bytes": "received_bytes",
+    }
+    for name, attribute in counters.items() if rows else ():
+        yield f"# TYPE istio_tcp_{name}_total counter\n"
+        for labels, one in rows:
+            yield f"istio_tcp_{name}_total{{{labels}}} {getattr(one, attribute)}\n"
 
 
 def _of(series: Series, name: str) -> Histogram:

@@ -27,6 +27,7 @@ from mesh.sidecar.filter import Observer
 from mesh.sidecar.filters.access_log import LogFiles
 from mesh.sidecar.filters.metrics import Metrics
 from mesh.sidecar.filters.request_id import RequestIds
+from mesh.sidecar.filters.tcp_metrics import TcpMetrics
 from mesh.sidecar.host import HostStats
 from mesh.sidecar.original_dst import original_dst
 from mesh.sidecar.server import OriginalDst, Server
@@ -71,6 +72,7 @@ class Proxy:
         self.request_ids = RequestIds()
         self.state = State()
         self.metrics = Metrics()
+        self.tcp_metrics = TcpMetrics()
         reader = HeadReader()
         self.clusters = Clusters(reader, clock, dice)
         self._reader = reader
@@ -140,8 +142,14 @@ class Proxy:
     def observers(self, config: HttpConnectionManager | TcpProxy) -> Sequence[Observer]:
         """Who is told of every stream: the access logs and the metrics. ValueError: a bad format."""
         logs = [self._logs.observer(log, self._wall) for log in config.access_logs]
-        metrics = config.metrics if isinstance(config, HttpConnectionManager) else None
-        return logs if metrics is None else [*logs, self.metrics.observer(metrics)]
+        if config.metrics is None:
+            return logs
+        if isinstance(config, TcpProxy):
+            return [*logs, self.tcp_metrics.closed(config.metrics)]
+        return [*logs, self.metrics.observer(config.metrics)]
+
+    def told_of_opening(self, config: TcpProxy) -> Sequence[Observer]:
+        return [] if config.metrics is None else [self.tcp_metrics.opened(config.metrics)]
 
     # --- the end
 
@@ -178,6 +186,8 @@ class Proxy:
             self.flush()
         for connection in [c for c in worker.connections if c.deadline_seconds <= now]:
             connection.check_deadline(now)
+        for tunnel in [c for c in worker.tcp_connections if c.deadline_seconds <= now]:
+            tunnel.check_deadline(now)
         self.clusters.sweep(now)
 
     def flush(self) -> None:
@@ -196,7 +206,11 @@ class Proxy:
     def stats(self) -> dict[str, int]:
         """Envoy's counters and gauges by their names."""
         self._worker.settle()
-        result = {"listener.no_filter_chain_match": self._server.no_filter_chain_match}
+        server = self._server
+        result = {
+            "listener.no_filter_chain_match": server.no_filter_chain_match,
+            "listener.downstream_pre_cx_timeout": server.inspection_timeouts,
+        }
         groups: list[tuple[str, dict[str, Any]]] = [("http", dict(self._http_stats)), ("tcp", dict(self._tcp_stats))]
         groups.append(("cluster", dict(self.clusters.stats)))
         for group, members in groups:
@@ -210,4 +224,5 @@ class Proxy:
     def prometheus(self) -> str:
         """Everything that was counted, in Prometheus' text format."""
         self._worker.settle()
-        return "".join([*exposition.istio(self.metrics.series.values()), *exposition.envoy(self.stats())])
+        istio = [*exposition.istio(self.metrics.series.values()), *exposition.istio_tcp(self.tcp_metrics.series.values())]
+        return "".join([*istio, *exposition.envoy(self.stats())])

@@ -9,11 +9,13 @@ import os
 from collections.abc import Callable, Mapping
 from typing import cast
 
+from mesh.policy.filter_chain_match import TLS, Arrival
 from mesh.sidecar.connection_manager import Worker
 from mesh.sidecar.downstream import HttpConnection
 from mesh.sidecar.original_dst import original_dst
 from mesh.sidecar.state import ActiveListener, Refused, Target
 from mesh.sidecar.tcp import TcpChain, TcpConnection
+from mesh.sidecar.wire import client_hello, first_bytes
 
 BACKLOG = 4096
 
@@ -31,6 +33,7 @@ class Server:
         self.listeners: Mapping[str, ActiveListener] = {}
         self.find_original_dst = find_original_dst
         self.no_filter_chain_match = 0
+        self.inspection_timeouts = 0
         self._sockets: dict[Address, _Socket] = {}
 
     async def prepare(self, listeners: Mapping[str, ActiveListener]) -> "list[_Socket]":
@@ -119,9 +122,7 @@ class _Socket:
 
     def _protocol(self) -> asyncio.BaseProtocol:
         active = self.active
-        if active.anything is not None and not active.by_port and not (active.config.use_original_dst or active.config.original_dst_filter):
-            return make_protocol(active.anything, self._server.worker)
-        return _Arrival(self._server, active)
+        return _Arrival(self._server, active) if active.only is None else make_protocol(active.only, self._server.worker)
 
     def close(self) -> None:
         if self._accepting is not None:
@@ -129,31 +130,91 @@ class _Socket:
 
 
 class _Arrival(asyncio.Protocol):
-    """A connection of which we do not know yet what it will be."""
+    """A connection of which we do not know yet what it will be. What it says while it is looked at is handed on with it."""
 
     def __init__(self, server: Server, active: ActiveListener) -> None:
         self._server = server
         self._active = active
+        self._destination: tuple[str, int] | None = None
+        self._address = ("", 0)
+        self._transport: asyncio.Transport | None = None
+        self._timeout: asyncio.TimerHandle | None = None
+        self._data = b""
+        self._ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport = cast(asyncio.Transport, transport)  # uvloop's are not its subclasses
-        active, destination = self._active, None
-        port: int = transport.get_extra_info("sockname")[1]
-        if active.config.use_original_dst or active.config.original_dst_filter:
-            destination = self._server.find_original_dst(transport.get_extra_info("socket"))
-        if destination is not None:
-            port = destination[1]
-            if active.config.use_original_dst:
-                active = self._server.owner_of(destination, active) or active
-        target = active.chain_for(port)
+        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's are not its subclasses
+        active, config = self._active, self._active.config
+        self._address = transport.get_extra_info("sockname")[:2]
+        if config.use_original_dst or config.original_dst_filter:
+            self._destination = self._server.find_original_dst(transport.get_extra_info("socket"))
+        if self._destination is not None:
+            self._address = self._destination
+            if config.use_original_dst:
+                self._active = active = self._server.owner_of(self._destination, active) or active
+        if active.config.tls_inspector or active.config.http_inspector:
+            if active.config.inspection_timeout_seconds:
+                loop = self._server.worker.loop
+                self._timeout = loop.call_later(active.config.inspection_timeout_seconds, self._not_told_in_time)
+        else:
+            self._hand_over(Arrival(self._address[1], self._address[0]))
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        seen = self._inspect()
+        if seen is not None:
+            self._hand_over(seen)
+
+    def eof_received(self) -> bool:
+        self._ended = True
+        self._hand_over(self._inspect() or Arrival(self._address[1], self._address[0]))
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timeout is not None:
+            self._timeout.cancel()
+
+    def _inspect(self) -> Arrival | None:
+        """What the first bytes say; None: too early."""
+        address, port = self._address
+        config = self._active.config
+        if config.tls_inspector:
+            try:
+                hello = client_hello.read(self._data)
+            except client_hello.NotTls:
+                pass
+            else:
+                return None if hello is None else Arrival(port, address, hello.server_name, TLS, hello.application_protocols)
+        found = first_bytes.protocol(self._data) if config.http_inspector else ""
+        return None if found is None else Arrival(port, address, application_protocols=(found,) if found else ())
+
+    def _not_told_in_time(self) -> None:
+        """A server that speaks first has a silent client."""
+        if self._active.config.continue_after_inspection_timeout:
+            self._hand_over(Arrival(self._address[1], self._address[0]))
+        elif self._transport is not None:
+            self._server.inspection_timeouts += 1
+            self._transport.abort()
+
+    def _hand_over(self, arrival: Arrival) -> None:
+        transport = self._transport
+        assert transport is not None
+        if self._timeout is not None:
+            self._timeout.cancel()
+        target = self._active.chain_for(arrival)
         if target is None:
             self._server.no_filter_chain_match += 1
             transport.abort()
             return
         protocol = make_protocol(target, self._server.worker)
-        protocol.original_dst = destination
+        protocol.original_dst = self._destination
+        protocol.requested_server_name = arrival.server_name
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
+        if self._data:
+            protocol.data_received(self._data)
+        if self._ended and not protocol.eof_received():
+            transport.close()
 
 
 def make_protocol(target: Target, worker: Worker) -> HttpConnection | TcpConnection:

@@ -13,7 +13,8 @@ from mesh.model.endpoint import LoadAssignment
 from mesh.model.listener import Direction, FilterChain, HttpConnectionManager, Listener, TcpProxy
 from mesh.model.route import RouteConfiguration
 from mesh.model.world import Dice
-from mesh.policy import routing
+from mesh.policy import filter_chain_match, routing
+from mesh.policy.filter_chain_match import Arrival
 from mesh.policy.routing import RouteTable
 from mesh.sidecar.chain import build_chain
 from mesh.sidecar.connection_manager import ConnectionManager, HttpStats
@@ -48,17 +49,17 @@ Target = ConnectionManager | TcpChain
 
 @dataclass(slots=True, eq=False)
 class ActiveListener:
-    """A listener at work: which chain takes a connection to which port."""
+    """A listener at work: which chain takes which connection. ``only`` takes them all, where there is no choice and nothing to inspect."""
 
     config: Listener
-    by_port: dict[int, Target]
-    anything: Target | None
-    default: Target | None
+    targets: dict[int, Target]  # by the chain's identity: chains hold what cannot be hashed
+    only: Target | None
     by_name: dict[str, Target]
     routers: tuple[tuple[ConnectionManager, Router], ...]
 
-    def chain_for(self, port: int) -> Target | None:
-        return self.by_port.get(port) or self.anything or self.default
+    def chain_for(self, arrival: Arrival) -> Target | None:
+        chain = filter_chain_match.decide(self.config.filter_chains, arrival) or self.config.default_filter_chain
+        return None if chain is None else self.targets[id(chain)]
 
 
 RouterKey = tuple[str, tuple[str, ...], Direction]
@@ -93,6 +94,8 @@ class World(Protocol):
     def tcp_stats(self, prefix: str) -> TcpStats: ...
 
     def observers(self, config: HttpConnectionManager | TcpProxy) -> Sequence[Observer]: ...
+
+    def told_of_opening(self, config: TcpProxy) -> Sequence[Observer]: ...
 
 
 N = TypeVar("N")
@@ -183,13 +186,15 @@ class Compiler:
             before_routers = tuple((manager, self._router_of(manager.config, listener)) for manager, _ in before.routers)
             if all(new is old for (_, new), (_, old) in zip(before_routers, before.routers, strict=True)):
                 return before
-            return ActiveListener(listener, before.by_port, before.anything, before.default, before.by_name, before_routers)
-        active = ActiveListener(listener, {}, None, None, {}, ())
+            return ActiveListener(before.config, before.targets, before.only, before.by_name, before_routers)
+        _check_matches(listener)
+        active = ActiveListener(listener, {}, None, {}, ())
         routers: list[tuple[ConnectionManager, Router]] = []
         for chain in _chains(listener):
             target = self._target(chain.network_filter, listener, routers)
             active.by_name[chain.name or f"#{len(active.by_name)}"] = target
-            _place(active, chain, target)
+            active.targets[id(chain)] = target
+        active.only = _only(active)
         active.routers = tuple(routers)
         return active
 
@@ -202,7 +207,8 @@ class Compiler:
         except ValueError as error:
             raise Refused("listener", listener.name, str(error)) from None
         if isinstance(config, TcpProxy):
-            return TcpChain(config, world.clusters, observers, world.tcp_stats(config.stat_prefix))
+            opening = world.told_of_opening(config)
+            return TcpChain(config, world.clusters, observers, opening, world.tcp_stats(config.stat_prefix), world.dice)
         router = self._router_of(config, listener)
         stats = world.http_stats(config.stat_prefix)
         manager = ConnectionManager(config, listener.direction, router.forward, observers, stats, world.request_ids)
@@ -225,17 +231,34 @@ def _chains(listener: Listener) -> tuple[FilterChain, ...]:
     return listener.filter_chains if listener.default_filter_chain is None else (*listener.filter_chains, listener.default_filter_chain)
 
 
-def _place(active: ActiveListener, chain: FilterChain, target: Target) -> None:
-    if chain is active.config.default_filter_chain:
-        active.default = target
-    elif chain.destination_port is None:
-        if active.anything is not None:
-            raise Refused("listener", active.config.name, "multiple filter chains with the same matching rules are defined")
-        active.anything = target
-    elif chain.destination_port in active.by_port:
-        raise Refused("listener", active.config.name, "multiple filter chains with the same matching rules are defined")
-    else:
-        active.by_port[chain.destination_port] = target
+def _only(active: ActiveListener) -> Target | None:
+    config = active.config
+    inspects = config.use_original_dst or config.original_dst_filter or config.tls_inspector or config.http_inspector
+    if inspects or len(config.filter_chains) != 1 or _matching(config.filter_chains[0]) != _ANYTHING:
+        return None
+    return active.targets[id(config.filter_chains[0])]
+
+
+def _matching(chain: FilterChain) -> tuple[object, ...]:
+    return (
+        chain.destination_port,
+        chain.destination_prefixes,
+        chain.server_names,
+        chain.transport_protocol,
+        chain.application_protocols,
+    )
+
+
+_ANYTHING = (None, (), (), "", ())
+
+
+def _check_matches(listener: Listener) -> None:
+    if len({_matching(chain) for chain in listener.filter_chains}) != len(listener.filter_chains):
+        raise Refused("listener", listener.name, "multiple filter chains with the same matching rules are defined")
+    for chain in listener.filter_chains:
+        for name in chain.server_names:
+            if "*" in name and not name.startswith("*."):
+                raise Refused("listener", listener.name, f"partial wildcards are not supported in server_names: {name}")
 
 
 def _check_addresses(listeners: Iterable[ActiveListener]) -> None:

@@ -24,6 +24,7 @@ class Flag:
     LR: Final = 1 << 6  # local reset
     UR: Final = 1 << 7  # upstream remote reset
     UF: Final = 1 << 8  # upstream connection failure
+    URX_TCP: Final = 1 << 24  # connect attempts exceeded: TCP's URX, which Envoy sets after UF
     UC: Final = 1 << 9  # upstream connection termination
     UO: Final = 1 << 10  # upstream overflow (circuit breaking)
     NR: Final = 1 << 11  # no route
@@ -41,7 +42,7 @@ class Flag:
     DF: Final = 1 << 23  # DNS resolution failure
 
 
-_NAMES = {value: name for name, value in vars(Flag).items() if name.isupper() and name != "NONE"}
+_NAMES = {value: name.partition("_")[0] for name, value in vars(Flag).items() if name[:2].isupper() and name != "NONE"}
 _TEXTS: dict[int, str] = {0: "-"}
 
 

@@ -56,9 +56,34 @@ def encode_file(log: AccessLogFile) -> Any:
     return accesslog_pb2.AccessLog(name=FILE, typed_config=parts.pack(message))
 
 
+_TCP_COUNTERS = (
+    ("istio_tcp_connections_opened_total", ""),  # told when they are closed: a stock Envoy's access log says so only then
+    ("istio_tcp_connections_closed_total", ""),
+    ("istio_tcp_sent_bytes_total", "%BYTES_SENT%"),
+    ("istio_tcp_received_bytes_total", "%BYTES_RECEIVED%"),
+)
+
+
+def _wire_tags(metrics: IstioMetrics, others: dict[str, str]) -> list[Any]:
+    tags = others | {name: value.replace("%", "%%") for name, value in metrics.labels}
+    return [stats_pb2.Config.Tag(name=name, value_format=value) for name, value in sorted(tags.items())]
+
+
+def encode_tcp_metrics(metrics: IstioMetrics) -> Any:
+    others = {name: value for name, value in _TAGS[metrics.reporter].items() if name != "response_code"}
+    wire_tags = _wire_tags(metrics, others | {"request_protocol": "tcp"})
+    message = stats_pb2.Config(stat_prefix=STAT_PREFIX)
+    for name, value in _TCP_COUNTERS:
+        counter = message.counters.add(stat=stats_pb2.Config.Stat(name=name, tags=wire_tags))
+        if value:
+            counter.value_format = value
+        else:
+            counter.value_fixed.value = 1
+    return accesslog_pb2.AccessLog(name=STATS, typed_config=parts.pack(message))
+
+
 def encode_metrics(metrics: IstioMetrics) -> Any:
-    tags = sorted((_TAGS[metrics.reporter] | {name: value.replace("%", "%%") for name, value in metrics.labels}).items())
-    wire_tags = [stats_pb2.Config.Tag(name=name, value_format=value) for name, value in tags]
+    wire_tags = _wire_tags(metrics, _TAGS[metrics.reporter])
     message = stats_pb2.Config(stat_prefix=STAT_PREFIX)
     counter = message.counters.add(stat=stats_pb2.Config.Stat(name="istio_requests_total", tags=wire_tags))
     counter.value_fixed.value = 1

@@ -1,20 +1,30 @@
 """Listeners on the wire. Envoy: config.listener.v3.Listener. What an HTTP chain carries is in ``http_connection_managers``."""
 
+import ipaddress
 from typing import Any
 
-from envoy.config.core.v3 import base_pb2
+from envoy.config.core.v3 import address_pb2, base_pb2
 from envoy.config.listener.v3 import api_listener_pb2, listener_components_pb2, listener_pb2
+from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
 from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
-from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from google.protobuf import wrappers_pb2
 
 from mesh.model.listener import ApiListener, Direction, FilterChain, HttpConnectionManager, Listener, TcpProxy
-from mesh.xds import access_logs, http_connection_managers, parts
+from mesh.xds import http_connection_managers, parts, tcp_proxies
 from mesh.xds.types import Rejected
 
 HCM = "envoy.filters.network.http_connection_manager"
 TCP_PROXY = "envoy.filters.network.tcp_proxy"
 ORIGINAL_DST = "envoy.filters.listener.original_dst"
+TLS_INSPECTOR = "envoy.filters.listener.tls_inspector"
+HTTP_INSPECTOR = "envoy.filters.listener.http_inspector"
+_LISTENER_FILTERS = {
+    ORIGINAL_DST: original_dst_pb2.OriginalDst,
+    TLS_INSPECTOR: tls_inspector_pb2.TlsInspector,
+    HTTP_INSPECTOR: http_inspector_pb2.HttpInspector,
+}
+DEFAULT_INSPECTION_SECONDS = 15.0
 
 
 def encode(listener: Listener) -> Any:
@@ -30,8 +40,17 @@ def encode(listener: Listener) -> Any:
         message.bind_to_port.CopyFrom(wrappers_pb2.BoolValue(value=False))
     if listener.use_original_dst:
         message.use_original_dst.value = True
-    if listener.original_dst_filter:
-        message.listener_filters.add(name=ORIGINAL_DST, typed_config=parts.pack(original_dst_pb2.OriginalDst()))
+    wanted = (
+        (ORIGINAL_DST, listener.original_dst_filter),
+        (TLS_INSPECTOR, listener.tls_inspector),
+        (HTTP_INSPECTOR, listener.http_inspector),
+    )
+    for name, there in wanted:
+        if there:
+            message.listener_filters.add(name=name, typed_config=parts.pack(_LISTENER_FILTERS[name]()))
+    if listener.inspection_timeout_seconds != DEFAULT_INSPECTION_SECONDS:
+        message.listener_filters_timeout.CopyFrom(parts.duration(listener.inspection_timeout_seconds))
+    message.continue_on_listener_filters_timeout = listener.continue_after_inspection_timeout
     return message
 
 
@@ -50,15 +69,24 @@ def _encode_chain(chain: FilterChain) -> Any:
     message = listener_components_pb2.FilterChain(name=chain.name)
     if chain.destination_port is not None:
         message.filter_chain_match.destination_port.value = chain.destination_port
+    match = message.filter_chain_match
+    match.prefix_ranges.extend(_encode_prefix(prefix) for prefix in chain.destination_prefixes)
+    match.server_names.extend(chain.server_names)
+    match.transport_protocol = chain.transport_protocol
+    match.application_protocols.extend(chain.application_protocols)
     what = chain.network_filter
     if isinstance(what, HttpConnectionManager):
         message.filters.add(name=HCM, typed_config=parts.pack(http_connection_managers.encode(what)))
     else:
-        proxy = tcp_proxy_pb2.TcpProxy(
-            stat_prefix=what.stat_prefix, cluster=what.cluster, access_log=[access_logs.encode_file(log) for log in what.access_logs]
-        )
-        message.filters.add(name=TCP_PROXY, typed_config=parts.pack(proxy))
+        message.filters.add(name=TCP_PROXY, typed_config=parts.pack(tcp_proxies.encode(what)))
     return message
+
+
+def _encode_prefix(prefix: str) -> Any:
+    network = ipaddress.ip_network(prefix, strict=False)
+    range_ = address_pb2.CidrRange(address_prefix=str(network.network_address))
+    range_.prefix_len.value = network.prefixlen
+    return range_
 
 
 def decode(message: Any) -> Listener:
@@ -78,17 +106,25 @@ def decode(message: Any) -> Listener:
             direction=Direction(base_pb2.TrafficDirection.Name(message.traffic_direction)),
             bind_to_port=message.bind_to_port.value if has("bind_to_port") else True,
             use_original_dst=message.use_original_dst.value,
-            original_dst_filter=_original_dst_filter(message),
+            **_decode_listener_filters(message),
         )
     except ValueError as error:
         raise Rejected(message.name, str(error)) from None
 
 
-def _original_dst_filter(message: Any) -> bool:
+def _decode_listener_filters(message: Any) -> dict[str, Any]:
     for listener_filter in message.listener_filters:
-        if listener_filter.name != ORIGINAL_DST:
+        if listener_filter.name not in _LISTENER_FILTERS:
             raise ValueError(f"Didn't find a registered implementation for '{listener_filter.name}'")
-    return bool(message.listener_filters)
+    names = {listener_filter.name for listener_filter in message.listener_filters}
+    timeout = parts.seconds(message.listener_filters_timeout) if message.HasField("listener_filters_timeout") else None
+    return {
+        "original_dst_filter": ORIGINAL_DST in names,
+        "tls_inspector": TLS_INSPECTOR in names,
+        "http_inspector": HTTP_INSPECTOR in names,
+        "inspection_timeout_seconds": DEFAULT_INSPECTION_SECONDS if timeout is None else timeout,
+        "continue_after_inspection_timeout": message.continue_on_listener_filters_timeout,
+    }
 
 
 def _decode_chain(message: Any) -> FilterChain:
@@ -102,6 +138,10 @@ def _decode_chain(message: Any) -> FilterChain:
         network_filter=_decode_network_filter(network_filter),
         name=message.name,
         destination_port=match.destination_port.value if match.HasField("destination_port") else None,
+        destination_prefixes=tuple(f"{range_.address_prefix}/{range_.prefix_len.value}" for range_ in match.prefix_ranges),
+        server_names=tuple(match.server_names),
+        transport_protocol=match.transport_protocol,
+        application_protocols=tuple(match.application_protocols),
     )
 
 
@@ -110,8 +150,4 @@ def _decode_network_filter(message: Any) -> HttpConnectionManager | TcpProxy:
         return http_connection_managers.decode(message.typed_config)
     if message.name != TCP_PROXY:
         raise ValueError(f"Didn't find a registered implementation for '{message.name}'")
-    proxy = parts.unpack(message.typed_config, tcp_proxy_pb2.TcpProxy())
-    if proxy.WhichOneof("cluster_specifier") != "cluster":
-        raise ValueError("weighted clusters of a TCP proxy are not supported yet")
-    files, _ = access_logs.decode(proxy.access_log)
-    return TcpProxy(proxy.stat_prefix, proxy.cluster, files)
+    return tcp_proxies.decode(message.typed_config)

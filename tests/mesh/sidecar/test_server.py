@@ -165,7 +165,7 @@ async def test_a_tcp_upstream_that_is_not_there_closes_the_connection(bench: Any
     client.send(b"hello")
     assert await client.is_closed()
     bench.proxy.flush()
-    assert bench.log_path.read_text().startswith("UF ")
+    assert bench.log_path.read_text().startswith("UF,URX ")
 
 
 async def test_a_tcp_client_that_does_not_read_holds_the_upstream_back(bench: Any, make: Any) -> None:

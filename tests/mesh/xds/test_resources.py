@@ -156,7 +156,22 @@ managers = st.builds(
     max_request_headers_kb=st.integers(1, 96),
     max_request_header_count=st.integers(1, 200),
 )
-chains = st.builds(FilterChain, st.one_of(managers, st.builds(TcpProxy, names, names, logs)), names, st.one_of(st.none(), ports))
+weighted = st.lists(st.builds(WeightedCluster, names, st.integers(1, 100)), min_size=1, max_size=3).map(tuple)
+idle = st.one_of(st.none(), seconds)
+tcp_proxies = st.one_of(
+    st.builds(TcpProxy, names, names, logs, st.just(()), idle, st.integers(1, 5), st.one_of(st.none(), metrics)),
+    st.builds(TcpProxy, names, st.just(""), logs, weighted, idle),
+)
+chains = st.builds(
+    FilterChain,
+    st.one_of(managers, tcp_proxies),
+    names,
+    st.one_of(st.none(), ports),
+    st.lists(addresses.map("{}/32".format), max_size=2).map(tuple),
+    st.lists(names, max_size=2).map(tuple),
+    st.sampled_from(["", "raw_buffer", "tls"]),
+    st.lists(st.sampled_from(["h2", "h2c", "http/1.1"]), max_size=2, unique=True).map(tuple),
+)
 listeners = st.builds(
     Listener,
     names,
@@ -167,6 +182,10 @@ listeners = st.builds(
     st.sampled_from(Direction),
     st.booleans(),
     st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    seconds,
     st.booleans(),
 )
 endpoints = st.builds(Endpoint, addresses, ports, st.sampled_from(Health), st.integers(1, 100), st.dictionaries(names, names, max_size=2))
