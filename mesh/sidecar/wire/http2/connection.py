@@ -75,7 +75,7 @@ class Http2Connection(FrameCutter):
         self._credit = 0
         self._data_stream: Stream | None = None
         self._data_ends = False
-        self._heads = 0
+        self._work = 0  # heads and DATA frames with something in them
         self._queued_control = 0
         self._idle = IdleFrames(clock, settings.idle_frame_burst, settings.idle_frames_per_second)
         self._resets = PrematureResets(clock, settings.max_premature_resets, settings.premature_resets_forgiven_per_second)
@@ -280,7 +280,6 @@ class Http2Connection(FrameCutter):
     # --- heads
 
     def _on_block(self, stream_id: int, block: bytes, end_stream: bool) -> None:
-        self._heads += 1
         stream = self._streams.get(stream_id)
         try:
             if stream is None:
@@ -330,6 +329,7 @@ class Http2Connection(FrameCutter):
         except HeadTooLarge:
             self._too_large(stream_id, end_stream)
         else:
+            self._work += 1
             stream = self._streams[stream_id] = Stream(stream_id)
             if end_stream:
                 stream.remote_ended = True
@@ -338,14 +338,15 @@ class Http2Connection(FrameCutter):
             self._handler.on_request(stream_id, head, end_stream)
 
     def _note_gap(self, stream_id: int) -> None:
-        if stream_id > self._last_peer_id + 2 and self._last_peer_id:
-            self._gaps.append(range(self._last_peer_id + 2, stream_id, 2))
+        first = self._last_peer_id + 2 if self._last_peer_id else 1
+        if stream_id > first:
+            self._gaps.append(range(first, stream_id, 2))
             del self._gaps[:-_GAPS_REMEMBERED]
 
     def _read_request(self, block: bytes, end_stream: bool) -> RequestHead:
         reader, memory = self._reader, self._memory
         if not reader.stateless:
-            if self._heads > 1 and not self._table_refused:
+            if self._work and not self._table_refused:
                 self._refuse_table()
             return read_request(reader.read(block), end_stream)
         head = memory.request(block, end_stream)
@@ -378,6 +379,7 @@ class Http2Connection(FrameCutter):
             large = isinstance(error, HeadTooLarge)
             self._reset_stream(stream, ErrorCode.ENHANCE_YOUR_CALM if large else ErrorCode.PROTOCOL_ERROR)
             return
+        self._work += 1
         if status >= 200:
             stream.head_read = True
         if end_stream:
@@ -430,7 +432,6 @@ class Http2Connection(FrameCutter):
         if flags & frames.PADDED:
             payload = unpadded(payload)
             padding = size - len(payload)
-        self._heads += 1
         end_stream = bool(flags & frames.END_STREAM)
         stream.unread += size
         fault = self._data_fault(stream, size, size - padding, end_stream)
@@ -445,6 +446,7 @@ class Http2Connection(FrameCutter):
         if self._data_left:
             self._data_stream, self._data_ends = stream, end_stream
             end_stream = False
+        self._work += 1
         if payload or end_stream:
             self._deliver(stream, payload, end_stream)
 
@@ -532,7 +534,7 @@ class Http2Connection(FrameCutter):
     # --- other frames
 
     def _spend(self) -> None:
-        if not self._idle.spend(self._heads + self._outbox.data_frames):
+        if not self._idle.spend(self._work + self._outbox.data_frames):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that bring nothing")
 
     def _control(self, frame: bytes) -> None:
