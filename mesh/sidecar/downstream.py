@@ -1,21 +1,16 @@
-"""One connection from a client: bytes into requests, one after the other through the chain, answers back.
+"""One connection from a client that speaks HTTP/1: bytes into requests, served one after the other, and answers into bytes.
 
-Envoy: Http::ConnectionManagerImpl over its HTTP/1 server codec. A request that meets no filter which has to wait goes straight to an
-upstream connection and its answer straight back (``_answered``); the others are a coroutine each (``_serve``). While a
-request is being answered, what the client pipelines behind it waits, and soon the client does too.
+Envoy: ConnectionManagerImpl over its HTTP/1 server codec. While a request is being answered (mesh/sidecar/exchange.py), what the client
+pipelines behind it waits, and soon the client does too.
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Coroutine
-from typing import Any, Final, cast
+from typing import Final, cast
 
-from mesh.sidecar.attempt import Attempt
 from mesh.sidecar.body import Body
-from mesh.sidecar.connection_manager import ENDED_AT_A_TIME, ConnectionManager, Worker
-from mesh.sidecar.filter import Flag, Forward, Request, Response, StreamInfo, local_reply
-from mesh.sidecar.grpc_reply import as_grpc, asks_for_grpc
-from mesh.sidecar.strand import Signal, Strand
+from mesh.sidecar.connection_manager import ConnectionManager, Worker
+from mesh.sidecar.exchange import NEVER, Exchange, address_text, answer_with
+from mesh.sidecar.filter import Flag, Request, Response, StreamInfo, local_reply
 from mesh.sidecar.wire.chunks import ChunkedReader
 from mesh.sidecar.wire.heads import CHUNKED, MalformedMessage, check_start
 from mesh.sidecar.wire.writing import CONTINUE, LAST_CHUNK, chunk, reason
@@ -25,14 +20,11 @@ LINGER_SECONDS: Final = 1.0  # after a refusal the client may still be sending: 
 IDLE_SECONDS: Final = 3600.0  # Envoy's idle time-out of a downstream connection
 HEADERS_SECONDS: Final = 60.0  # for a whole head, where the listener sets no limit: a head that takes longer is an attack
 _CHUNKED: Final = b"transfer-encoding: chunked\r\n"
-NEVER: Final = float("inf")
 
 _HEAD, _BODY, _BUSY, _TUNNEL, _LINGER = range(5)
 
-_log = logging.getLogger(__name__)
 
-
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(Exchange, asyncio.Protocol):
     """``deadline_seconds``: when ``check_deadline`` (swept by the worker) has something to end."""
 
     def __init__(self, manager: ConnectionManager, worker: Worker) -> None:
@@ -45,33 +37,22 @@ class HttpConnection(asyncio.Protocol):
         self.closed = False
         self._worker = worker
         self._transport: asyncio.Transport | None = None
-        self._strand: Strand | None = None
-        self._attempt: Attempt | None = None  # what the request being answered waits for, where no coroutine does
         self._state = _HEAD
         self._buffer = bytearray()
-        self._request: Request | None = None  # being answered
         self._current = manager
         self._remaining = 0  # of the request's body
         self._chunks: ChunkedReader | None = None
         self._close_after = False
-        self._timed_out: Response | None = None
         self._forward = manager.forward  # of the request that has come
         self._reading_paused = False
-        self._writing_paused = False
-        self._writable: Signal[None] = Signal()
-        self._out: Body | None = None  # the answer's body, while it streams
         self._out_chunked = False
-        self._out_bytes = 0
-        self._answer_begun = False
-        self._dispatching = False  # a request with a body is being handed over: who answers at once has not read the body
-        self._sent: Signal[None] = Signal()
 
     # --- coming and going
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are not its subclasses
-        self.local_address = _text(transport.get_extra_info("sockname"))
-        self.remote_address = _text(transport.get_extra_info("peername"))
+        self.local_address = address_text(transport.get_extra_info("sockname"))
+        self.remote_address = address_text(transport.get_extra_info("peername"))
         worker = self._worker
         worker.connections.add(self)
         stats = self.manager.stats
@@ -83,19 +64,9 @@ class HttpConnection(asyncio.Protocol):
         self.closed = True
         self._worker.connections.discard(self)
         self.manager.stats.downstream_cx_active -= 1
-        request = self._request
-        if request is not None:
+        if self._request is not None:
             self.manager.stats.downstream_cx_destroy_remote_active_rq += 1
-            if not request.stream.details:
-                request.stream.flags |= Flag.DC
-                request.stream.details = "downstream_remote_disconnect"
-            request.body.fail("downstream disconnect")
-        if self._attempt is not None and request is not None:
-            self._attempt.abandon()
-            self._attempt = None
-            self._finish(request, None)
-        elif self._strand is not None:
-            self._strand.cancel()
+            self._lost("downstream_remote_disconnect")
 
     def eof_received(self) -> bool:
         if self._state == _TUNNEL and self._request is not None:
@@ -194,7 +165,7 @@ class HttpConnection(asyncio.Protocol):
             close, expects = manager.sanitize(request, minor)
             self._close_after = self._close_after or close
         refusal = manager.prepare(request)
-        self._forward = manager.forward if refusal is None else _always(refusal)
+        self._forward = manager.forward if refusal is None else answer_with(refusal)
         if refusal is not None and refusal.status == 400:
             self._close_after = True
         manager.stats.downstream_rq_total += 1
@@ -290,84 +261,15 @@ class HttpConnection(asyncio.Protocol):
         """Nobody wants the rest of the request: the answer will end the connection."""
         self._close_after = True
 
-    # --- serving
+    # --- answering
 
-    def _dispatch(self, request: Request) -> None:
-        try:
-            coming = self._forward(request)
-        except Exception:
-            self._run(self._deliver(request, _broken_filter(request)))
-            return
-        if coming.__class__ is Attempt and not coming.is_set:
-            self._attempt = coming
-            coming.then(self._answered)
-        else:
-            self._run(self._serve(request, coming))
-
-    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        self._strand = Strand(coroutine, self._worker.loop, self._ended)
-        self._strand.start()
-
-    def _answered(self, response: Response) -> None:
-        """The straight way: called by the upstream connection, or by a time-out in its place."""
-        request = self._request
-        assert request is not None
-        self._attempt = None
-        if response.local or request.upgrade:
-            response = self._own(request, response)
-        if not response.body.complete or response.status == 101:
-            self._run(self._deliver(request, response))
-            return
-        self._answer(request, response)
-        if self._writing_paused:
-            self._run(self._drained(request, response))
-        else:
-            self._finish(request, response)
-            self._next()
-
-    async def _serve(self, request: Request, coming: Awaitable[Response]) -> None:
-        """The long way: some filter waits, or a connection has to be made first."""
-        try:
-            response = await coming
-        except asyncio.CancelledError:
-            if self._timed_out is None:
-                self._finish(request, None)
-                raise
-            response = self._timed_out
-        except Exception:
-            response = _broken_filter(request)
-        if response.local or request.upgrade:
-            response = self._own(request, response)
-        await self._deliver(request, response)
-
-    async def _deliver(self, request: Request, response: Response) -> None:
-        if response.body.complete and response.status != 101:
-            self._answer(request, response)
-            await self._drained(request, response)
-            return
-        try:
-            await self._stream_answer(request, response)
-        except asyncio.CancelledError:
-            response.discard()
-            self._finish(request, response)
-            raise
-        self._finish(request, response)
-        self._next()
-
-    async def _drained(self, request: Request, response: Response) -> None:
-        """All of the answer is written; the next request waits until the client reads."""
-        try:
-            if self._writing_paused:
-                await self._writable
-        except asyncio.CancelledError:
-            self._finish(request, response)
-            raise
-        self._finish(request, response)
-        self._next()
+    @property
+    def _request_comes(self) -> bool:
+        return self._state == _BODY
 
     def _next(self) -> None:
         """Ready for the next request, if the connection is to have one."""
-        if self._state == _BODY or self._timed_out is not None:
+        if self._state == _BODY or self._given_up:
             self._linger()
             return
         if self._close_after or self._state == _TUNNEL:
@@ -382,15 +284,9 @@ class HttpConnection(asyncio.Protocol):
             self._read_head(data)
 
     def _own(self, request: Request, response: Response) -> Response:
-        """An answer of ours, or one to a client that wanted to leave HTTP."""
         if request.upgrade and response.status != 101:
             self._close_after = True
-            if not response.local:
-                response.discard()
-                response = local_reply(response.status, details="websocket_handshake_unsuccessful")
-        if response.local and response.details != "cors_response" and asks_for_grpc(request.headers.fields):
-            response = as_grpc(response)
-        return response
+        return super()._own(request, response)
 
     def _answer(self, request: Request, response: Response) -> None:
         """The usual case: the whole answer is here and leaves in one piece."""
@@ -425,7 +321,7 @@ class HttpConnection(asyncio.Protocol):
         worker = self._worker
         return self._current.response_head(response, more, worker.clock(), worker.wall, close=self._close_after)
 
-    async def _stream_answer(self, request: Request, response: Response) -> None:
+    def _begin_answer(self, request: Request, response: Response) -> None:
         body, more = response.body, b""
         self._out_chunked = False
         if response.status == 101:
@@ -439,11 +335,6 @@ class HttpConnection(asyncio.Protocol):
         transport = self._open()
         if transport is not None:
             transport.write(head + (chunk(data) if data and self._out_chunked else data))
-        self._out = body
-        if self._writing_paused:
-            body.pause()
-        body.attach(self)
-        await self._sent
 
     def body_data(self, data: bytes) -> None:
         self._out_bytes += len(data)
@@ -460,53 +351,25 @@ class HttpConnection(asyncio.Protocol):
                 transport.write(LAST_CHUNK)
             if self._state == _TUNNEL:
                 transport.write_eof()
-        self._out = None
         if self._state == _TUNNEL:
+            self._out = None
             self._tunnel_ended()
         else:
-            self._sent.set(None)
+            self._written()
 
     def _tunnel_ended(self) -> None:
-        if self._out is None and self._request is not None and self._request.body.complete:
-            self._sent.set(None)
+        if self._out is None and self._answer_begun and self._request is not None and self._request.body.complete:
+            self._written()
 
-    def body_failed(self, reason: str) -> None:
-        """The head is out, the rest will not come: the client must see a broken message, not a short one."""
-        self._out = None
+    def _broken_off(self) -> None:
         self._close_after = True
-        self._sent.set(None)
         self.abort()
 
-    def pause_writing(self) -> None:
-        self._writing_paused = True
-        if self._out is not None:
-            self._out.pause()
+    def _give_up(self, response: Response) -> None:
+        self._close_after = True
+        super()._give_up(response)
 
-    def resume_writing(self) -> None:
-        self._writing_paused = False
-        if self._out is not None:
-            self._out.resume()
-        else:
-            self._writable.set(None)
-
-    # --- the end of a stream
-
-    def _finish(self, request: Request, response: Response | None) -> None:
-        stream = request.stream
-        stream.end_seconds = self._worker.clock()
-        stream.bytes_received = 0 if self._dispatching else request.body.received_bytes
-        if response is not None and response.body.failed == "response timeout":
-            stream.details = "response_timeout"
-        if response is not None and self._answer_begun:
-            stream.status = response.status
-            stream.flags |= response.flags
-            stream.details = stream.details or response.details
-            stream.bytes_sent = self._out_bytes
-        self._request = None
-        ended = self._worker.ended
-        ended.append((self._current, request, response))
-        if len(ended) >= ENDED_AT_A_TIME:
-            self._worker.settle()
+    # --- what is no request
 
     def _refuse_message(self, error: MalformedMessage) -> None:
         """What Envoy's codec takes for HTTP, but its connection manager does not serve, gets an empty answer and no flag."""
@@ -539,38 +402,7 @@ class HttpConnection(asyncio.Protocol):
         if transport is not None:
             transport.write_eof()
 
-    def _give_up(self, response: Response) -> None:
-        """Break off the request being served; the client gets this answer if none has begun."""
-        if self._attempt is not None:
-            self._attempt.abandon()
-            self._timed_out = response
-            self._close_after = True
-            self._answered(response)
-            return
-        if self._answer_begun or self._strand is None:
-            if self._request is not None:
-                self._request.stream.flags |= response.flags
-                self._request.stream.details = response.details
-            self.abort()
-            return
-        self._timed_out = response
-        self._close_after = True
-        self._strand.cancel()
-
-    def _ended(self, error: BaseException | None) -> None:
-        if error is not None and not isinstance(error, asyncio.CancelledError):
-            _log.error("a connection failed", exc_info=error)
-            self.abort()
-
     # --- time-outs
-
-    def _touch(self, now: float) -> None:
-        """Something moved: the stream may be idle from here on. While the request comes, its own limit counts, too."""
-        seconds = self._current.idle_seconds
-        self.deadline_seconds = now + seconds if seconds else NEVER
-        whole_seconds = self._current.request_seconds
-        if whole_seconds and self._state == _BODY and self._request is not None:
-            self.deadline_seconds = min(self.deadline_seconds, self._request.stream.start_seconds + whole_seconds)
 
     def check_deadline(self, now: float) -> None:
         """Called by the worker's sweep when the deadline has passed."""
@@ -584,29 +416,3 @@ class HttpConnection(asyncio.Protocol):
             self.abort()
         elif self._request is not None:
             self._give_up(self._time_is_over(self._request.stream, now))
-
-    def _time_is_over(self, stream: StreamInfo, now: float) -> Response:
-        whole_seconds = self._current.request_seconds
-        if self._state == _BODY and whole_seconds and now >= stream.start_seconds + whole_seconds:
-            return local_reply(408, "request timeout", details="request_overall_timeout")
-        status = 408 if self._state == _BODY else 504
-        return local_reply(status, "stream timeout", details="stream_idle_timeout", flags=Flag.SI)
-
-
-def _always(response: Response) -> Forward:
-    async def forward(request: Request) -> Response:
-        return response
-
-    return forward
-
-
-def _broken_filter(request: Request) -> Response:
-    """Called while the filter's exception is being handled."""
-    _log.exception("a filter failed on %s %s", request.method, request.path)
-    return local_reply(500, "internal error", details="filter_failed")
-
-
-def _text(name: object) -> str:
-    if not isinstance(name, tuple) or len(name) < 2:
-        return ""
-    return f"[{name[0]}]:{name[1]}" if ":" in str(name[0]) else f"{name[0]}:{name[1]}"
