@@ -92,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description="CPU and latency of the data plane, beside Envoy, nginx and HAProxy")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2)
-    parser.add_argument("--rows", default="http1,body,two_hops", help="which of: %(default)s")
+    parser.add_argument("--rows", default="http1,body,tcp,two_hops", help="which of: %(default)s")
     parser.add_argument("--json", type=Path, default=Path("reports/bench.json"))
     parser.add_argument("--docker", action="store_true", help="also bring the bookshop up in Docker and time it")
     parser.add_argument("--hop-only", action="store_true", help="leave out the bookshop's figures")

@@ -40,7 +40,7 @@ def _bindings_to_json(bindings: Bindings) -> dict[str, Any]:
         {"name": p.name, "listen_port": p.listen_port, "app_port": p.app_port, "app_protocol": p.app_protocol} for p in bindings.inbound
     ]
     egress = {str(service): local for service, local in bindings.egress_ports.items()}
-    return {"inbound": inbound, "http_proxy_port": bindings.http_proxy_port, "egress_ports": egress}
+    return {"inbound": inbound, "http_proxy_port": bindings.http_proxy_port, "egress_ports": egress, "tcp_ports": dict(bindings.tcp_ports)}
 
 
 def bindings_from_json(data: Mapping[str, Any]) -> Bindings:
@@ -49,6 +49,7 @@ def bindings_from_json(data: Mapping[str, Any]) -> Bindings:
         inbound=tuple(InboundPort(**port) for port in data.get("inbound", ())),
         http_proxy_port=data.get("http_proxy_port"),
         egress_ports={int(service): int(local) for service, local in (data.get("egress_ports") or {}).items()},
+        tcp_ports={str(service): int(local) for service, local in (data.get("tcp_ports") or {}).items()},
     )
 
 

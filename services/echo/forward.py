@@ -11,18 +11,19 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, D
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.echo.grpc_call import GrpcCaller
+from services.echo.tcp_port import ask
 
 
 class ForwardRequest(BaseModel):
     """``rps`` paces the starts of calls (open loop, as far as ``concurrency`` lets it); 0 means as fast as answers come.
 
-    ``grpc://host:port`` asks the other end's gRPC port once a call (``headers`` are metadata, ``body`` the message); ``xds:///host:port``
-    does so without a proxy, where GRPC_XDS_BOOTSTRAP is set.
+    ``tcp://host:port`` sends ``body`` as a line on a connection of its own. ``grpc://host:port`` asks the other end's gRPC port once a call
+    (``headers`` are metadata, ``body`` the message); ``xds:///host:port`` does so without a proxy, where GRPC_XDS_BOOTSTRAP is set.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    url: str = Field(pattern=r"^(https?|grpc)://|^xds:///")
+    url: str = Field(pattern=r"^(https?|grpc|tcp)://|^xds:///")
     method: str = Field(default="GET", pattern=r"^[A-Za-z]+$")
     headers: dict[str, str] | list[tuple[str, str]] = Field(default_factory=dict)
     body: str = ""
@@ -46,6 +47,7 @@ class Caller:
     _closing: ClientSession
 
     def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
         self._grpc = GrpcCaller(environment)
 
     async def __aenter__(self) -> Self:
@@ -60,7 +62,11 @@ class Caller:
 
     async def forward(self, request: ForwardRequest) -> dict[str, Any]:
         """Every call's outcome, in the order of their starts."""
-        call = self._grpc.call if request.url.startswith(("grpc://", "xds:///")) else self._call
+        call = self._call
+        if request.url.startswith(("grpc://", "xds:///")):
+            call = self._grpc.call
+        elif request.url.startswith("tcp://"):
+            call = self._line
         outcomes: list[dict[str, Any]] = [{}] * request.count
         turns = iter(range(request.count))
         begin = time.perf_counter()
@@ -69,6 +75,16 @@ class Caller:
             for _ in range(min(request.concurrency, request.count)):
                 group.create_task(_caller(call, request, turns, begin, outcomes))
         return {"calls": outcomes, "seconds": time.perf_counter() - begin}
+
+    async def _line(self, request: ForwardRequest) -> dict[str, Any]:
+        """``seen`` is the line that came back; there is no status."""
+        authority = request.url.removeprefix("tcp://").rstrip("/")
+        try:
+            answer = await ask(authority, request.body, self._environment, request.timeout_seconds)
+        except (OSError, EOFError) as error:
+            why = f"{type(error).__name__}: {error}".rstrip(": ")
+            return {"status": None, "headers": [], "body_bytes": 0, "seen": None, "error": why}
+        return {"status": None, "headers": [], "body_bytes": len(answer), "seen": answer, "error": ""}
 
     async def _call(self, request: ForwardRequest) -> dict[str, Any]:
         session = self._closing if request.new_connection_per_request else self._keeping

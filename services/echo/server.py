@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from services.echo.forward import Caller, ForwardRequest
 from services.echo.grpc_port import GRACE_SECONDS
 from services.echo.grpc_port import start as grpc_port_of
+from services.echo.tcp_port import serving
 from services.serving import serve
 
 LARGEST_SIZE = 1 << 30
@@ -158,7 +159,7 @@ def create_app(environment: Mapping[str, str], dice: Callable[[], float] = rando
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         grpc_port = await grpc_port_of(environment)
         try:
-            async with caller:
+            async with caller, serving(environment):
                 yield
         finally:
             if grpc_port is not None:

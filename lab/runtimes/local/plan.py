@@ -15,9 +15,11 @@ from lab import envoy_binary
 from lab.runtimes.local.addresses import Addresses
 from lab.runtimes.local.birth import Call, ChildSpec
 from lab.runtimes.runtime import LabError, Layout, Place, Progress, control_settings
-from lab.topology import Topology, WorkloadSpec
+from lab.topology import PortSpec, Topology, WorkloadSpec
 
 XDS_PORT, HTTP_PORT = 15010, 8080
+TCP_OFFSET = 30000
+TCP_PREFIXES = frozenset({"tcp", "tls", "https", "mongo", "mysql", "redis"})  # Istio's protocol selection, by a port's name
 ADMIN_PORT, HTTP_PROXY_PORT, HEALTH_PORT = 15000, 15002, 15021
 APP_OFFSET, EGRESS_OFFSET = 10000, 20000
 DRAIN_SECONDS = 5
@@ -54,6 +56,7 @@ class Ports:
     app: Mapping[int, int]
     inbound: Mapping[int, int]
     egress: Mapping[int, int]
+    tcp: Mapping[str, int]  # by "service:port": what is not HTTP has a listener of its own
     http_proxy: int
     admin: int
     health: int
@@ -73,10 +76,11 @@ def make_plan(topology: Topology, name: str, dataplane: str, folder: Path, addre
     envoy = str(envoy_binary.ensure(progress)) if dataplane == "envoy" else ""
     xds, http = (addresses.port(addresses.control, port) for port in (XDS_PORT, HTTP_PORT))
     layout = Layout(f"http://{addresses.control}:{http}", f"{addresses.control}:{xds}")
-    service_ports = sorted({port.port for service in topology.services for port in service.ports})
+    service_ports = sorted({port.port for service in topology.services for port in service.ports if not _is_tcp(port)})
+    tcp = [f"{service.name}:{port.port}" for service in topology.services for port in service.ports if _is_tcp(port)]
     apps, agents, places = [], [], []
     for index, workload in enumerate(workloads):
-        ports = _ports(workload, addresses, index, service_ports)
+        ports = _ports(workload, addresses, index, service_ports, tcp)
         apps.append(_app(workload, ports, name, folder, topology))
         agents.append(_agent(workload, ports, layout.xds, dataplane, envoy, folder))
         places.append(_place(workload, ports))
@@ -102,13 +106,14 @@ def _check_program(topology: Topology, workload: WorkloadSpec) -> None:
         raise LabError(f'{workload.name}: no command "{command}"', where=where, why=why, how="install it, or correct `command:`")
 
 
-def _ports(workload: WorkloadSpec, addresses: Addresses, index: int, service_ports: Sequence[int]) -> Ports:
+def _ports(workload: WorkloadSpec, addresses: Addresses, index: int, service_ports: Sequence[int], tcp: Sequence[str]) -> Ports:
     address = addresses.workload(index)
     return Ports(
         address,
         app={port.port: addresses.port(address, port.port + APP_OFFSET) for port in workload.ports},
         inbound={port.port: addresses.port(address, port.port) for port in workload.ports},
         egress={port: addresses.port(address, port + EGRESS_OFFSET) for port in service_ports},
+        tcp={service: addresses.port(address, TCP_OFFSET + number) for number, service in enumerate(tcp)},
         http_proxy=addresses.port(address, HTTP_PROXY_PORT),
         admin=addresses.port(address, ADMIN_PORT),
         health=addresses.port(address, HEALTH_PORT),
@@ -148,13 +153,19 @@ def _app(workload: WorkloadSpec, ports: Ports, lab: str, folder: Path, topology:
     return ChildSpec(f"{workload.name}/app", log, environment, str(directory), call, command)
 
 
+def _is_tcp(port: PortSpec) -> bool:
+    return port.name.partition("-")[0] in TCP_PREFIXES
+
+
 def _service_addresses(topology: Topology, ports: Ports) -> dict[str, str]:
     """For protocols that no HTTP proxy carries: RATINGS_SERVICE_HOST, RATINGS_SERVICE_PORT_9081 … lead to egress listeners."""
     addresses = {}
     for service in topology.services:
         name = f"{_variable(service.name)}_SERVICE"
         addresses[f"{name}_HOST"] = ports.address
-        addresses |= {f"{name}_PORT_{port.port}": str(ports.egress[port.port]) for port in service.ports}
+        for port in service.ports:
+            local = ports.tcp[f"{service.name}:{port.port}"] if _is_tcp(port) else ports.egress[port.port]
+            addresses[f"{name}_PORT_{port.port}"] = str(local)
     return addresses
 
 
@@ -197,6 +208,7 @@ def _node(workload: WorkloadSpec, ports: Ports) -> dict[str, object]:
             "inbound": inbound,
             "http_proxy_port": ports.http_proxy,
             "egress_ports": {str(port): listens for port, listens in ports.egress.items()},
+            "tcp_ports": dict(ports.tcp),
         },
     }
 

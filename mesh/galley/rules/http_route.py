@@ -91,10 +91,10 @@ def _destinations(route: HTTPRoute, path: Path) -> Iterator[Problem]:
         yield from _headers(one.headers, (*here, "headers"))
         if one.weight < 0:
             yield bad((*here, "weight"), f"a weight cannot be negative, {one.weight}")
-    yield from _weights([one.weight for one in route.route], (*path, "route"))
+    yield from weight_problems([one.weight for one in route.route], (*path, "route"))
 
 
-def _weights(weights: list[int], path: Path) -> Iterator[Problem]:
+def weight_problems(weights: list[int], path: Path) -> Iterator[Problem]:
     total = sum(weights)
     if len(weights) < 2 or any(weight < 0 for weight in weights):
         return

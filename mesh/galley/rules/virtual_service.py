@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from mesh.galley.models.virtual_service import HTTPMatchRequest, HTTPRoute, StringMatch, VirtualServiceSpec
 from mesh.galley.parse import Path
 from mesh.galley.rules.http_route import http_route_problems
+from mesh.galley.rules.tcp_route import tcp_route_problems, tls_route_problems
 from mesh.galley.rules.words import (
     bad,
     export_to_problems,
@@ -27,7 +28,10 @@ def virtual_service_problems(spec: VirtualServiceSpec) -> Iterator[Problem]:
     yield from export_to_problems(spec.export_to, (*SPEC, "exportTo"))
     if not (spec.http or spec.tcp or spec.tls):
         yield bad(SPEC, "http, tcp or tls must be provided")
-    yield from _raw_routes(spec)
+    for index, tcp in enumerate(spec.tcp):
+        yield from tcp_route_problems(tcp, (*SPEC, "tcp", index))
+    for index, tls in enumerate(spec.tls):
+        yield from tls_route_problems(tls, spec.hosts, (*SPEC, "tls", index))
     for index, route in enumerate(spec.http):
         for number, match in enumerate(route.match):
             yield from _match(match, (*HTTP, index, "match", number))
@@ -60,15 +64,6 @@ def _gateways(spec: VirtualServiceSpec) -> Iterator[Problem]:
     if others:
         also = "" if spec.in_mesh else '; add "mesh" to make the sidecars follow it'
         yield without_effect((*SPEC, "gateways"), f"there are no gateways yet: nothing comes in by {', '.join(others)}{also}")
-
-
-def _raw_routes(spec: VirtualServiceSpec) -> Iterator[Problem]:
-    """Refused where sidecars would have to follow them; let pass where only a gateway would."""
-    for name in ("tcp", "tls"):
-        if getattr(spec, name) and spec.in_mesh:
-            yield Problem((*SPEC, name), f"spec.{name}: {name} routes are not supported yet", "http routes are", key=True)
-        elif getattr(spec, name):
-            yield without_effect((*SPEC, name), f"{name} routes are not supported yet")
 
 
 def _match(match: HTTPMatchRequest, path: Path) -> Iterator[Problem]:

@@ -28,15 +28,15 @@ def clusters(mesh: Mesh, http: istio.HTTPRoute, namespace: str, port: int) -> tu
     """Empty for redirects and direct responses. One destination takes all, whatever its weight."""
     if len(http.route) == 1:
         only = http.route[0]
-        return (WeightedCluster(_cluster(mesh, only.destination, namespace, port), 1, _headers(only.headers)),)
+        return (WeightedCluster(cluster(mesh, only.destination, namespace, port), 1, _headers(only.headers)),)
     return tuple(
-        WeightedCluster(_cluster(mesh, part.destination, namespace, port), part.weight, _headers(part.headers))
+        WeightedCluster(cluster(mesh, part.destination, namespace, port), part.weight, _headers(part.headers))
         for part in http.route
         if part.weight
     )
 
 
-def _cluster(mesh: Mesh, destination: istio.Destination, namespace: str, listener_port: int) -> str:
+def cluster(mesh: Mesh, destination: istio.Destination, namespace: str, listener_port: int) -> str:
     """The port: as written, else the service's only one, else the port that was called."""
     hostname = names.full(destination.host, namespace)
     service = mesh.service(hostname)
@@ -96,11 +96,11 @@ def _mirrors(mesh: Mesh, http: istio.HTTPRoute, namespace: str, port: int) -> It
     if http.mirror is not None:
         percent = http.mirror_percentage.value if http.mirror_percentage else 100.0 if http.mirror_percent is None else http.mirror_percent
         if percent:
-            yield Mirror(_cluster(mesh, http.mirror, namespace, port), float(percent))
+            yield Mirror(cluster(mesh, http.mirror, namespace, port), float(percent))
     for mirror in http.mirrors:
         percent = mirror.percentage.value if mirror.percentage else 100.0
         if percent:
-            yield Mirror(_cluster(mesh, mirror.destination, namespace, port), percent)
+            yield Mirror(cluster(mesh, mirror.destination, namespace, port), percent)
 
 
 def _rewrite(http: istio.HTTPRoute) -> Iterator[Rewrite]:

@@ -20,6 +20,16 @@ def assignment(mesh: Mesh, service: Service, port: ServicePort, subset: str, lab
     return LoadAssignment(names.outbound(port.number, subset, service.hostname), localities)
 
 
+def addresses(mesh: Mesh, service: Service) -> list[str]:
+    """What its name resolves to where it has no address of its own."""
+    found = [
+        workload.node.ip
+        for workload in mesh.workloads
+        if workload.node.namespace == service.namespace and selects(service.selector, workload.node.labels)
+    ]
+    return [*found, *(endpoint.address for endpoint in service.endpoints)]
+
+
 def _registered(mesh: Mesh, service: Service, port: ServicePort, labels: Mapping[str, str]) -> list[Endpoint]:
     found = []
     for workload in mesh.workloads:

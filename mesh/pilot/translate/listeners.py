@@ -4,15 +4,18 @@ Istio: pilot/pkg/networking/core/listener*.go.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mesh.model.listener import AccessLogFile, ApiListener, Direction, FilterChain, HttpConnectionManager, Listener, TcpProxy
 from mesh.model.node import InboundPort, Interception, Node
-from mesh.pilot.translate import names, peers, routes
-from mesh.pilot.translate.mesh import Mesh, is_http, served_by
+from mesh.model.service import Service, ServicePort
+from mesh.pilot.translate import endpoints, names, peers, routes, tcp_routes
+from mesh.pilot.translate.mesh import Mesh, is_http, is_tcp, served_by
 
 OUTBOUND_PORT = 15001
 INBOUND_PORT = 15006
 ANY_ADDRESS = "0.0.0.0"
+INSPECTION_SECONDS = 5.0  # protocolDetectionTimeout, where there is something to detect
 
 ACCESS_LOG_FORMAT = (
     '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% '
@@ -73,12 +76,42 @@ def _explicit(mesh: Mesh, node: Node) -> Iterator[Listener]:
     for inbound in node.bindings.inbound:
         chain = FilterChain(_inbound(mesh, node, inbound))
         yield Listener(f"{node.ip}_{inbound.listen_port}", node.ip, inbound.listen_port, (chain,), direction=Direction.INBOUND)
+    for service, service_port, local in _tcp_bindings(mesh, node):
+        yield _with_inspectors(f"{node.ip}_{local}", node.ip, local, tcp_routes.outbound(mesh, node, service, service_port, _logs(mesh)))
     ports = [(port, str(service_port)) for service_port, port in sorted(node.bindings.egress_ports.items())]
     if node.bindings.http_proxy_port:
         ports.append((node.bindings.http_proxy_port, names.HTTP_PROXY))
     for port, route_name in ports:
         chain = FilterChain(_outbound(mesh, node, route_name))
         yield Listener(f"{node.ip}_{port}", node.ip, port, (chain,), direction=Direction.OUTBOUND)
+
+
+def _tcp_bindings(mesh: Mesh, node: Node) -> Iterator[tuple[Service, ServicePort, int]]:
+    for service in mesh.services:
+        for port in service.ports:
+            local = node.bindings.tcp_ports.get(f"{service.name or service.hostname}:{port.number}")
+            if local and is_tcp(port):
+                yield service, port, local
+
+
+def _with_inspectors(name: str, address: str, port: int, chains: tuple[FilterChain, ...], *, bind: bool = True) -> Listener:
+    """An outbound listener that looks at a connection's beginning only where a chain depends on it."""
+    by_name = any(chain.server_names or chain.transport_protocol for chain in chains)
+    return Listener(
+        name,
+        address,
+        port,
+        chains,
+        direction=Direction.OUTBOUND,
+        bind_to_port=bind,
+        tls_inspector=by_name,
+        inspection_timeout_seconds=INSPECTION_SECONDS,
+        continue_after_inspection_timeout=by_name,
+    )
+
+
+def _logs(mesh: Mesh) -> tuple[AccessLogFile, ...]:
+    return _LOGS[mesh.access_log_encoding]
 
 
 def _captured(mesh: Mesh, node: Node) -> Iterator[Listener]:
@@ -107,14 +140,39 @@ def _captured(mesh: Mesh, node: Node) -> Iterator[Listener]:
         Direction.INBOUND,
         original_dst_filter=True,
     )
-    for port in outbound_ports(mesh, node):
-        chain = FilterChain(_outbound(mesh, node, str(port)))
-        yield Listener(f"{ANY_ADDRESS}_{port}", ANY_ADDRESS, port, (chain,), direction=Direction.OUTBOUND, bind_to_port=False)
+    http, tcp = outbound_ports(mesh, node), _tcp_services(mesh)
+    for port in sorted({*http, *tcp}):
+        chains = [*_captured_tcp(mesh, node, tcp.get(port, []), alone=port not in http)]
+        if port in http:
+            chains.append(FilterChain(_outbound(mesh, node, str(port))))
+        yield _with_inspectors(f"{ANY_ADDRESS}_{port}", ANY_ADDRESS, port, tuple(chains), bind=False)
 
 
-def _inbound(mesh: Mesh, node: Node, inbound: InboundPort) -> HttpConnectionManager:
+def _tcp_services(mesh: Mesh) -> dict[int, list[tuple[Service, ServicePort]]]:
+    found: dict[int, list[tuple[Service, ServicePort]]] = {}
+    for service in mesh.services:
+        for port in filter(is_tcp, service.ports):
+            found.setdefault(port.number, []).append((service, port))
+    return found
+
+
+def _captured_tcp(mesh: Mesh, node: Node, services: list[tuple[Service, ServicePort]], *, alone: bool) -> Iterator[FilterChain]:
+    """A port with one TCP service is that service's; else each is known by the addresses it resolves to, as Istio does without a VIP."""
+    for service, port in services:
+        chains = tcp_routes.outbound(mesh, node, service, port, _logs(mesh))
+        if alone and len(services) == 1:
+            yield from chains
+            continue
+        where = tuple(sorted({f"{address}/32" for address in (*service.addresses, *endpoints.addresses(mesh, service))}))
+        if where:
+            yield from (chain if chain.destination_prefixes else replace(chain, destination_prefixes=where) for chain in chains)
+
+
+def _inbound(mesh: Mesh, node: Node, inbound: InboundPort) -> HttpConnectionManager | TcpProxy:
     served = served_by(mesh, node, inbound)
     number = served[1].number if served else inbound.listen_port
+    if served and is_tcp(served[1]):
+        return tcp_routes.inbound(node, number, _logs(mesh))
     return HttpConnectionManager(
         stat_prefix=f"inbound_{ANY_ADDRESS}_{inbound.listen_port}",
         route_config=routes.inbound(number),

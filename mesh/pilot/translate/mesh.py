@@ -17,6 +17,7 @@ from mesh.pilot.registry import Workload
 from mesh.pilot.translate import names
 
 HTTP_PROTOCOLS = frozenset({"HTTP", "HTTP2", "GRPC", "GRPC-WEB"})
+TLS_PROTOCOLS = frozenset({"HTTPS", "TLS"})
 _KNOWN = HTTP_PROTOCOLS | {"HTTPS", "TLS", "TCP", "UDP", "MONGO", "MYSQL", "REDIS"}
 _APP_PROTOCOLS = {"kubernetes.io/h2c": "HTTP2", "kubernetes.io/ws": "HTTP", "kubernetes.io/wss": "HTTPS"}
 
@@ -105,6 +106,15 @@ def protocol(name: str, app_protocol: str = "", transport: str = "TCP") -> str:
 
 def is_http(port: ServicePort) -> bool:
     return port.protocol in HTTP_PROTOCOLS
+
+
+def is_tls(port: ServicePort) -> bool:
+    """Encrypted by the app itself: passed on unread, told apart by server name."""
+    return port.protocol in TLS_PROTOCOLS
+
+
+def is_tcp(port: ServicePort) -> bool:
+    return not is_http(port) and port.protocol != "UDP"
 
 
 def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:

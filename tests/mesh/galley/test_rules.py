@@ -136,13 +136,40 @@ def test_hosts_that_can_be_are_taken(virtual_service, hosts: str) -> None:
     assert found_in(virtual_service(hosts=hosts)) == []
 
 
-def test_tcp_routes_are_refused_in_the_mesh_and_let_pass_at_a_gateway() -> None:
-    text = (
-        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: x}\n"
-        "spec:\n  hosts: [a]\n  gateways: [%s]\n  tcp:\n  - route: [{destination: {host: a}}]\n"
-    )
-    assert found_in(text % "mesh")[0][:2] == ("IST0106", "spec.tcp: tcp routes are not supported yet")
-    assert {code for code, _, _ in found_in(text % "edge")} == {"SEA0001"}
+@pytest.mark.parametrize(
+    ("routes", "problem"),
+    [
+        ("tcp: [{route: [{destination: {host: a}}]}]", None),
+        ("tcp: [{match: [{port: 1, destinationSubnets: [10.0.0.0/8]}], route: [{destination: {host: a}}]}]", None),
+        (
+            "tcp: [{match: [{port: 70000}], route: [{destination: {host: a}}]}]",
+            "tcp[0].match[0].port: port must be between 1-65535, not 70000",
+        ),
+        (
+            "tcp: [{match: [{destinationSubnets: [10.0.0.0/99]}], route: [{destination: {host: a}}]}]",
+            'tcp[0].match[0].destinationSubnets[0]: "10.0.0.0/99" is no range of addresses',
+        ),
+        ("tcp: [{}]", "tcp[0]: a route needs a destination"),
+        (
+            "tcp: [{route: [{destination: {host: a}, weight: 0}, {destination: {host: b}, weight: 0}]}]",
+            "tcp[0].route: total destination weight = 0",
+        ),
+        ("tls: [{match: [{sniHosts: [a]}], route: [{destination: {host: a}}]}]", None),
+        ("tls: [{match: [], route: [{destination: {host: a}}]}]", "tls[0]: a tls route needs a match"),
+        (
+            "tls: [{match: [{sniHosts: []}], route: [{destination: {host: a}}]}]",
+            "tls[0].match[0].sniHosts: Required value: at least one server name",
+        ),
+        (
+            "tls: [{match: [{sniHosts: [b]}], route: [{destination: {host: a}}]}]",
+            'tls[0].match[0].sniHosts[0]: "b" is none of the hosts of this VirtualService',
+        ),
+    ],
+)
+def test_tcp_and_tls_routes(routes: str, problem: str | None) -> None:
+    text = f"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: a}}\nspec:\n  hosts: [a]\n  {routes}\n"
+    found = found_in(text)
+    assert (found[0][1].removeprefix("spec.") if found else None) == problem
 
 
 def test_a_virtual_service_without_routes_is_refused() -> None:
