@@ -42,23 +42,22 @@ class IdleFrames:
 class PrematureResets:
     """Streams that ended before their answer did: reset by the peer, or by us because the peer broke the rules on them."""
 
-    __slots__ = ("_at_seconds", "_clock", "_forgiven_per_second", "_level", "_limit")
+    __slots__ = ("_at_seconds", "_clock", "_forgiven_per_second", "_limit", "level")
 
     def __init__(self, clock: Clock, limit: int, forgiven_per_second: float) -> None:
         self._clock = clock
         self._limit = limit
         self._forgiven_per_second = forgiven_per_second
-        self._level = 0.0
+        self.level = 0.0
         self._at_seconds = clock()
 
     def add(self) -> bool:
         """False when there were too many."""
         now = self._clock()
-        self._level = max(0.0, self._level - (now - self._at_seconds) * self._forgiven_per_second) + 1
+        self.level = max(0.0, self.level - (now - self._at_seconds) * self._forgiven_per_second) + 1
         self._at_seconds = now
-        return self._level < self._limit
+        return self.level < self._limit
 
     def forgive(self) -> None:
         """A stream was answered to its end."""
-        if self._level > 0:
-            self._level -= 1
+        self.level = max(0.0, self.level - 1)

@@ -16,6 +16,7 @@ OnFrame = Callable[[int, int, bytes], None]
 _MAX_BLOCK_BYTES: Final = 64 * 1024
 _MAX_CONTINUATIONS: Final = 64
 _HEADER_BYTES: Final = 9
+_ODD: Final = frames.PADDED | frames.PRIORITIZED | frames.END_HEADERS
 
 
 class ConnectionFault(Exception):
@@ -117,6 +118,12 @@ class FrameCutter:
     # --- header blocks
 
     def _headers(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if flags & _ODD == frames.END_HEADERS and stream_id:
+            self._on_block(stream_id, payload, flags & frames.END_STREAM == frames.END_STREAM)
+        else:
+            self._odd_headers(flags, stream_id, payload)
+
+    def _odd_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         if not stream_id:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "HEADERS without a stream")
         dependency = -1

@@ -29,12 +29,14 @@ DEFAULT_WINDOW: Final = 65_535
 read_frame_header = struct.Struct(">BHBBL").unpack_from
 """Length's high byte, its two low bytes, type, flags, stream id with the reserved bit."""
 
-_write_frame_header = struct.Struct(">BHBBL").pack
+pack_header = struct.Struct(">BHBBL").pack
+"""The same, to bytes."""
+
 _SETTING = struct.Struct(">HL")
 
 
 def frame_header(length: int, kind: int, flags: int, stream_id: int) -> bytes:
-    return _write_frame_header(length >> 16, length & 0xFFFF, kind, flags, stream_id)
+    return pack_header(length >> 16, length & 0xFFFF, kind, flags, stream_id)
 
 
 def frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
@@ -42,11 +44,11 @@ def frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
 
 
 def window_update(stream_id: int, increment: int) -> bytes:
-    return _write_frame_header(0, 4, WINDOW_UPDATE, 0, stream_id) + increment.to_bytes(4, "big")
+    return pack_header(0, 4, WINDOW_UPDATE, 0, stream_id) + increment.to_bytes(4, "big")
 
 
 def rst_stream(stream_id: int, code: int) -> bytes:
-    return _write_frame_header(0, 4, RST_STREAM, 0, stream_id) + code.to_bytes(4, "big")
+    return pack_header(0, 4, RST_STREAM, 0, stream_id) + code.to_bytes(4, "big")
 
 
 def goaway(last_stream_id: int, code: int, debug: bytes = b"") -> bytes:

@@ -8,6 +8,7 @@ What is written here refers to the static table only.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 import hpack
@@ -25,7 +26,7 @@ _BOMB_FACTOR: Final = 4
 """A stateful block may be this much too large and still be answered; beyond, the table is lost and with it the connection."""
 
 _NAME = re.compile(rb":?[!#$%&'*+\-.^_`|~0-9a-z]+")
-_VALUE = re.compile(rb"(?:[^\x00-\x20\x7f](?:[^\x00-\x08\x0a-\x1f\x7f]*[^\x00-\x20\x7f])?)?")
+VALUE = re.compile(rb"(?:[^\x00-\x20\x7f](?:[^\x00-\x08\x0a-\x1f\x7f]*[^\x00-\x20\x7f])?)?")
 
 
 class BlockError(Exception):
@@ -42,7 +43,7 @@ class HeadTooLarge(Exception):
 
 def read_field(name: bytes, value: bytes) -> Entry:
     """Raises MalformedField where the name or the value has characters that HTTP does not (RFC 9113 §8.2.1)."""
-    if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+    if not _NAME.fullmatch(name) or not VALUE.fullmatch(value):
         raise MalformedField("a field's name or value")
     line = b"" if name[0] == 0x3A else b"%b: %b\r\n" % (name, value)
     return name.decode("ascii"), (value.decode("utf-8", "surrogateescape"), line), len(name) + len(value) + _ENTRY_OVERHEAD_BYTES
@@ -76,6 +77,10 @@ def _string_end(block: bytes, position: int) -> int:
 
 def _literal_end(block: bytes, position: int) -> int:
     """Where the literal field that begins here ends; perhaps behind the block. Raises IndexError at the block's end."""
+    return _string_end(block, _value_start(block, position))
+
+
+def _value_start(block: bytes, position: int) -> int:
     mask = 0x3F if block[position] & 0x40 else 0x0F
     index = block[position] & mask
     position += 1
@@ -83,7 +88,7 @@ def _literal_end(block: bytes, position: int) -> int:
         _, position = _integer(block, position, mask)
     elif not index:
         position = _string_end(block, position)
-    return _string_end(block, position)
+    return position
 
 
 def _string(block: bytes, position: int) -> tuple[bytes, int]:
@@ -151,6 +156,21 @@ class BlockMemory:
                 raise HeadTooLarge
         return entries
 
+    def literals(self, block: bytes) -> Iterator[tuple[int, int, Entry]]:
+        """Every field of a well-formed block: where its value begins and ends (for an indexed one, nowhere), and what it is."""
+        position = 0
+        while position < len(block):
+            first = block[position]
+            if first & 0x80:
+                yield position, position, _STATIC[first - 0x81]
+                position += 1
+            elif first & 0xE0 == 0x20:
+                position += 1
+            else:
+                end = _literal_end(block, position)
+                yield _value_start(block, position), end, _literal(block[position:end])
+                position = end
+
     def _literal(self, raw: bytes) -> Entry:
         if raw[0] & 0xE0 == 0x20:
             raise BlockError("a table size behind a field")
@@ -167,8 +187,12 @@ class BlockMemory:
         return b"".join([start, *[known.get(line) or encode(line) for _, line in fields.values()]])
 
     def _encode(self, line: bytes) -> bytes:
+        name, _, value = line.partition(b": ")
+        start = _FORGETTABLE_STARTS.get(name)
+        if start is not None and len(value) < _SHORT and value.find(b"\r\n") == len(value) - 2:
+            return start + _LENGTHS[len(value) - 2] + value[:-2]
         encoded = b"".join([encode_field(*_split(one)) for one in line.split(b"\r\n")[:-1]])
-        if encoded and len(line) <= REMEMBERED_LINE_BYTES and line.partition(b":")[0].decode("ascii") not in FORGETTABLE:
+        if encoded and start is None and len(line) <= REMEMBERED_LINE_BYTES:
             if len(self._encoded) >= REMEMBERED_LINES:
                 self._encoded.clear()
             self._encoded[line] = encoded
@@ -253,10 +277,26 @@ def _prefixed(value: int, mask: int, flags: int) -> bytes:
     return bytes(octets)
 
 
+_SHORT: Final = 0x7F
+_LENGTHS: Final = tuple(bytes((length,)) for length in range(_SHORT))
+
+
 def encode_string(text: bytes) -> bytes:
     """Not Huffman-coded: bytes on the wire are cheap inside a mesh, cycles are not."""
     size = len(text)
-    return bytes((size,)) + text if size < 0x7F else _prefixed(size, 0x7F, 0) + text
+    return _LENGTHS[size] + text if size < _SHORT else _prefixed(size, _SHORT, 0) + text
+
+
+def encode_path(path: str) -> bytes:
+    text = path.encode("utf-8", "surrogateescape")
+    size = len(text)
+    return b"\x04" + _LENGTHS[size] + text if 1 < size < _SHORT else encode_field(b":path", text)
+
+
+def _field_start(name: bytes) -> bytes:
+    flags = 0x10 if name in _NEVER_INDEXED else 0
+    index = _NAME_INDEX.get(name)
+    return bytes((flags,)) + encode_string(name) if index is None else _prefixed(index, 0x0F, flags)
 
 
 def encode_field(name: bytes, value: bytes) -> bytes:
@@ -266,7 +306,8 @@ def encode_field(name: bytes, value: bytes) -> bytes:
         return bytes((0x80 | index,))
     if name in _NOT_HTTP2 or (name == b"te" and value.lower() != b"trailers"):
         return b""
-    flags = 0x10 if name in _NEVER_INDEXED else 0
-    index = _NAME_INDEX.get(name)
-    start = bytes((flags,)) + encode_string(name) if index is None else _prefixed(index, 0x0F, flags)
-    return start + encode_string(value)
+    return _field_start(name) + encode_string(value)
+
+
+_FORGETTABLE_STARTS: Final = {name.encode(): _field_start(name.encode()) for name in FORGETTABLE}
+"""How fields begin that are written anew each time."""

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from mesh.sidecar.headers import Field, join_fields
 from mesh.sidecar.wire.heads import CHUNKED, FORGETTABLE, REMEMBERED_LINE_BYTES, REMEMBERED_LINES, SPECIAL
 from mesh.sidecar.wire.http2.handler import RequestHead
-from mesh.sidecar.wire.http2.header_blocks import BlockMemory, Entry, MalformedField, encode_field
+from mesh.sidecar.wire.http2.header_blocks import BlockMemory, Entry, MalformedField, encode_field, encode_path
 
 T = TypeVar("T")
 
@@ -141,6 +141,7 @@ class HeadMemory:
         self.blocks = BlockMemory()
         self._requests: tuple[dict[bytes, RequestHead], dict[bytes, RequestHead]] = {}, {}
         self._responses: dict[bytes, ResponseHead] = {}
+        self._trailers: dict[bytes, dict[str, Field]] = {}
         self._request_starts: dict[tuple[str, str, str], bytes] = {}
         self._statuses: dict[int, bytes] = {}
 
@@ -168,6 +169,14 @@ class HeadMemory:
         if len(block) <= REMEMBERED_LINE_BYTES and FORGETTABLE.isdisjoint(fields):
             _remember(self._responses, block, (status, fields.copy(), length))
 
+    def trailers(self, block: bytes) -> dict[str, Field] | None:
+        known = self._trailers.get(block)
+        return None if known is None else known.copy()
+
+    def remember_trailers(self, block: bytes, fields: dict[str, Field]) -> None:
+        if len(block) <= REMEMBERED_LINE_BYTES and FORGETTABLE.isdisjoint(fields):
+            _remember(self._trailers, block, fields.copy())
+
     # --- writing
 
     def write_request(self, method: str, path: str, authority: str, scheme: str, protocol: str, fields: dict[str, Field]) -> bytes:
@@ -176,7 +185,7 @@ class HeadMemory:
         if start is None:
             start = _remember(self._request_starts, key, _request_start(method, authority, scheme))
         if path:
-            start += encode_field(b":path", path.encode("utf-8", "surrogateescape"))
+            start += encode_path(path)
         if protocol:
             start += encode_field(b":protocol", protocol.encode())
         return self.blocks.write(start, fields)

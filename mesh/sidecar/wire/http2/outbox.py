@@ -15,7 +15,7 @@ class Stream:
     remote_ended = False
     local_ended = False
     closed = False
-    head_read = False  # as client: the final head of the answer
+    awaits_head = False  # as client: the final head of the answer did not come yet
     discarding = False  # what still comes is dropped
     bodyless = False  # as client: the answer to HEAD
     interim_heads = 0
@@ -34,13 +34,16 @@ class Stream:
 
 
 class Outbox:
-    """``write`` appends; ``data`` and ``end`` obey the windows. Who wrote the last of a stream finds ``local_ended`` set."""
+    """``frames`` is what to write, ``write`` appends to it; ``data`` obeys the windows.
 
-    __slots__ = ("_frames", "blocked", "data_frames", "initial_window", "max_frame_bytes", "paused", "window", "write")
+    A stream whose last frame was written has ``local_ended`` set.
+    """
+
+    __slots__ = ("blocked", "data_frames", "frames", "initial_window", "max_frame_bytes", "paused", "window", "write")
 
     def __init__(self) -> None:
-        self._frames: list[bytes] = []
-        self.write = self._frames.append
+        self.frames: list[bytes] = []
+        self.write = self.frames.append
         self.window = frames.DEFAULT_WINDOW
         self.initial_window = frames.DEFAULT_WINDOW
         self.max_frame_bytes = frames.MIN_MAX_FRAME_BYTES
@@ -48,16 +51,12 @@ class Outbox:
         self.paused = False
         self.data_frames = 0
 
-    def take(self) -> bytes:
-        data = b"".join(self._frames)
-        self._frames.clear()
-        return data
-
     def headers(self, stream_id: int, block: bytes, end_stream: bool) -> None:
         limit = self.max_frame_bytes
         flags = frames.END_STREAM if end_stream else 0
         if len(block) <= limit:
-            self.write(frames.frame_header(len(block), frames.HEADERS, flags | frames.END_HEADERS, stream_id))
+            size = len(block)
+            self.write(frames.pack_header(size >> 16, size & 0xFFFF, frames.HEADERS, flags | frames.END_HEADERS, stream_id))
             self.write(block)
             return
         pieces = [block[at : at + limit] for at in range(0, len(block), limit)]
@@ -69,11 +68,7 @@ class Outbox:
     def data(self, stream: Stream, data: bytes, end_stream: bool) -> int:
         """Answers how many bytes of the stream wait now."""
         size = len(data)
-        if (
-            stream.waiting is None
-            and not self.paused
-            and (not size or size <= min(self.window, self.initial_window + stream.send_delta, self.max_frame_bytes))
-        ):
+        if stream.waiting is None and not self.paused and (not size or self._fits(stream, size)):
             self._frame(stream, data, end_stream)
             return 0
         if stream.waiting is None:
@@ -125,6 +120,9 @@ class Outbox:
                     blocked[stream_id] = stream  # at the end of the queue
         return drained
 
+    def _fits(self, stream: Stream, size: int) -> bool:
+        return size <= self.window and size <= self.initial_window + stream.send_delta and size <= self.max_frame_bytes
+
     def _one_frame(self, stream: Stream) -> bool:
         """False if a window is shut."""
         waiting = stream.waiting
@@ -163,8 +161,7 @@ class Outbox:
         elif not size:
             return
         self.data_frames += 1
-        self.write(frames.frame_header(size, frames.DATA, end_stream, stream.id))
-        if size:
-            self.window -= size
-            stream.send_delta -= size
-            self.write(piece)
+        self.window -= size
+        stream.send_delta -= size
+        self.write(frames.pack_header(size >> 16, size & 0xFFFF, frames.DATA, end_stream, stream.id))
+        self.write(piece)
