@@ -54,7 +54,7 @@ _STATIC_NAMES: Final = tuple(name for name, _ in HeaderTable.STATIC_TABLE)
 _LAST_INDEXED: Final = 0x80 + len(_STATIC)
 
 
-def _integer(block: bytes, position: int, prefix: int) -> tuple[int, int]:
+def read_integer(block: bytes, position: int, prefix: int) -> tuple[int, int]:
     """The rest of an integer whose prefix is all ones; bounded, so that nobody makes it long."""
     value, shift = prefix, 0
     while shift < 28:
@@ -71,7 +71,7 @@ def _string_end(block: bytes, position: int) -> int:
     length = block[position] & 0x7F
     position += 1
     if length == 0x7F:
-        length, position = _integer(block, position, 0x7F)
+        length, position = read_integer(block, position, 0x7F)
     return position + length
 
 
@@ -85,7 +85,7 @@ def _value_start(block: bytes, position: int) -> int:
     index = block[position] & mask
     position += 1
     if index == mask:
-        _, position = _integer(block, position, mask)
+        _, position = read_integer(block, position, mask)
     elif not index:
         position = _string_end(block, position)
     return position
@@ -97,7 +97,7 @@ def _string(block: bytes, position: int) -> tuple[bytes, int]:
     length = block[position] & 0x7F
     start = position + 1
     if length == 0x7F:
-        _, start = _integer(block, start, 0x7F)
+        _, start = read_integer(block, start, 0x7F)
     text = block[start:end]
     return huffman.decode(text) if coded else text, end
 
@@ -106,7 +106,7 @@ def _literal(raw: bytes) -> Entry:
     mask = 0x3F if raw[0] & 0x40 else 0x0F
     index, position = raw[0] & mask, 1
     if index == mask:
-        index, position = _integer(raw, position, mask)
+        index, position = read_integer(raw, position, mask)
     if not index:
         name, position = _string(raw, position)
     elif index <= len(_STATIC_NAMES):

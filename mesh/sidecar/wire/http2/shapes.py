@@ -11,7 +11,7 @@ from typing import Any, Final
 from mesh.sidecar.headers import Field
 from mesh.sidecar.wire.heads import FORGETTABLE
 from mesh.sidecar.wire.http2 import huffman
-from mesh.sidecar.wire.http2.header_blocks import VALUE, BlockMemory
+from mesh.sidecar.wire.http2.header_blocks import VALUE, BlockError, BlockMemory, read_integer
 
 _CHANGING: Final = FORGETTABLE | {
     ":path",
@@ -54,13 +54,16 @@ class Shape:
             if not block.startswith(before, position):
                 return None
             start = position + len(before) + 1
-            size = block[start - 1]
-            position = start + (size & 0x7F)
+            coded = block[start - 1]
+            size = coded & 0x7F
+            if size == 0x7F:
+                size, start = read_integer(block, start, 0x7F)
+            position = start + size
             value = block[start:position]
-            if size & 0x80:
+            if coded & 0x80:
                 value = huffman.decode(value)
             room -= len(value)
-            if size & 0x7F == 0x7F or not allowed(value):
+            if not allowed(value):
                 return None
             text = value.decode("utf-8", "surrogateescape")
             if fields is None:
@@ -90,7 +93,7 @@ class Shapes:
         for shape in self._kept:
             try:
                 filled = shape.fill(block)
-            except (IndexError, huffman.HuffmanError):
+            except (IndexError, BlockError, huffman.HuffmanError):
                 continue
             if filled is not None:
                 if self._may_learn < _MAX_LEARNED_AT_ONCE:
@@ -112,12 +115,13 @@ class Shapes:
                 return  # joined with the other: not what a hole is
             if name in _CHANGING:
                 seen.add(name)
-            if name not in seen or start == end or block[start] & 0x7F == 0x7F:
+            if name not in seen or start == end:
                 continue
             max_bytes += len(value.encode("utf-8", "surrogateescape"))
             line = b"" if name[0] == ":" else name.encode() + b": "
             holes.append((block[begin:start], name, line, _PATTERNS.get(name, VALUE.fullmatch)))
             begin = end
         if holes:
-            self._kept.insert(0, Shape(head, fields.copy(), holes, block[begin:], max_bytes))
+            template = fields | {name: ("", b"") for _, name, line, _ in holes if line}  # what is secret is not kept
+            self._kept.insert(0, Shape(head, template, holes, block[begin:], max_bytes))
             del self._kept[_KEPT:]
