@@ -29,6 +29,14 @@ class IstioMetrics:
     labels: tuple[tuple[str, str], ...] = ()  # this proxy's own side, fixed: ("source_workload", "productpage-v1") …
 
 
+class Codec(Enum):
+    """What connections speak. AUTO looks at their first bytes."""
+
+    AUTO = "AUTO"
+    HTTP1 = "HTTP1"
+    HTTP2 = "HTTP2"
+
+
 @dataclass(frozen=True, slots=True)
 class HttpConnectionManager:
     """Exactly one of ``route_config_name`` (RDS over ADS) and ``route_config`` (inline) is set.
@@ -53,6 +61,8 @@ class HttpConnectionManager:
     request_headers_timeout_seconds: float = 0.0
     max_request_headers_kb: int = 60
     max_request_header_count: int = 100
+    codec: Codec = Codec.AUTO
+    http2_max_concurrent_streams: int | None = None  # None is Envoy's default of 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +112,7 @@ class Listener:
     http_inspector: bool = False
     inspection_timeout_seconds: float = 15.0  # listener_filters_timeout; 0 waits for ever
     continue_after_inspection_timeout: bool = False
+    not_inspected_ports: tuple[int, ...] = ()  # destinations whose server may speak first: the inspectors' filter_disabled
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,8 @@ class _Arrival(asyncio.Protocol):
             self._address = self._destination
             if config.use_original_dst:
                 self._active = active = self._server.owner_of(self._destination, active) or active
-        if active.config.tls_inspector or active.config.http_inspector:
+        inspected = self._address[1] not in active.config.not_inspected_ports
+        if inspected and (active.config.tls_inspector or active.config.http_inspector):
             if active.config.inspection_timeout_seconds:
                 loop = self._server.worker.loop
                 self._timeout = loop.call_later(active.config.inspection_timeout_seconds, self._not_told_in_time)

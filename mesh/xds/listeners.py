@@ -8,6 +8,7 @@ from envoy.config.listener.v3 import api_listener_pb2, listener_components_pb2, 
 from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
 from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
+from envoy.type.v3 import range_pb2
 from google.protobuf import wrappers_pb2
 
 from mesh.model.listener import ApiListener, Direction, FilterChain, HttpConnectionManager, Listener, TcpProxy
@@ -47,7 +48,9 @@ def encode(listener: Listener) -> Any:
     )
     for name, there in wanted:
         if there:
-            message.listener_filters.add(name=name, typed_config=parts.pack(_LISTENER_FILTERS[name]()))
+            added = message.listener_filters.add(name=name, typed_config=parts.pack(_LISTENER_FILTERS[name]()))
+            if name != ORIGINAL_DST and listener.not_inspected_ports:
+                added.filter_disabled.CopyFrom(_encode_ports(listener.not_inspected_ports))
     if listener.inspection_timeout_seconds != DEFAULT_INSPECTION_SECONDS:
         message.listener_filters_timeout.CopyFrom(parts.duration(listener.inspection_timeout_seconds))
     message.continue_on_listener_filters_timeout = listener.continue_after_inspection_timeout
@@ -80,6 +83,30 @@ def _encode_chain(chain: FilterChain) -> Any:
     else:
         message.filters.add(name=TCP_PROXY, typed_config=parts.pack(tcp_proxies.encode(what)))
     return message
+
+
+def _encode_ports(ports: tuple[int, ...]) -> Any:
+    rules = [
+        listener_components_pb2.ListenerFilterChainMatchPredicate(
+            destination_port_range=range_pb2.Int32Range(start=port, end=port + 1)  # the end is not in it
+        )
+        for port in ports
+    ]
+    if len(rules) == 1:
+        return rules[0]
+    predicate = listener_components_pb2.ListenerFilterChainMatchPredicate()
+    predicate.or_match.rules.extend(rules)
+    return predicate
+
+
+def _decode_ports(predicate: Any) -> tuple[int, ...]:
+    rules = predicate.or_match.rules if predicate.WhichOneof("rule") == "or_match" else (predicate,)
+    ports: list[int] = []
+    for rule in rules:
+        if rule.WhichOneof("rule") != "destination_port_range":
+            raise ValueError("filter_disabled is supported for ranges of destination ports only")
+        ports += range(rule.destination_port_range.start, rule.destination_port_range.end)
+    return tuple(ports)
 
 
 def _encode_prefix(prefix: str) -> Any:
@@ -116,6 +143,7 @@ def _decode_listener_filters(message: Any) -> dict[str, Any]:
     for listener_filter in message.listener_filters:
         if listener_filter.name not in _LISTENER_FILTERS:
             raise ValueError(f"Didn't find a registered implementation for '{listener_filter.name}'")
+    disabled = [one.filter_disabled for one in message.listener_filters if one.HasField("filter_disabled")]
     names = {listener_filter.name for listener_filter in message.listener_filters}
     timeout = parts.seconds(message.listener_filters_timeout) if message.HasField("listener_filters_timeout") else None
     return {
@@ -123,6 +151,7 @@ def _decode_listener_filters(message: Any) -> dict[str, Any]:
         "tls_inspector": TLS_INSPECTOR in names,
         "http_inspector": HTTP_INSPECTOR in names,
         "inspection_timeout_seconds": DEFAULT_INSPECTION_SECONDS if timeout is None else timeout,
+        "not_inspected_ports": _decode_ports(disabled[0]) if disabled else (),
         "continue_after_inspection_timeout": message.continue_on_listener_filters_timeout,
     }
 

@@ -10,11 +10,13 @@ from mesh.model.listener import AccessLogFile, ApiListener, Direction, FilterCha
 from mesh.model.node import InboundPort, Interception, Node
 from mesh.model.service import Service, ServicePort
 from mesh.pilot.translate import endpoints, names, peers, routes, tcp_routes
-from mesh.pilot.translate.mesh import Mesh, is_http, is_tcp, served_by
+from mesh.pilot.translate.mesh import Mesh, is_http, is_tcp, is_undeclared, served_by
+from mesh.policy.filter_chain_match import RAW, TLS
 
 OUTBOUND_PORT = 15001
 INBOUND_PORT = 15006
 ANY_ADDRESS = "0.0.0.0"
+HTTP_AS_SNIFFED = ("http/1.0", "http/1.1", "h2c")
 INSPECTION_SECONDS = 5.0  # protocolDetectionTimeout, where there is something to detect
 
 ACCESS_LOG_FORMAT = (
@@ -74,10 +76,11 @@ def outbound_ports(mesh: Mesh, node: Node) -> tuple[int, ...]:
 
 def _explicit(mesh: Mesh, node: Node) -> Iterator[Listener]:
     for inbound in node.bindings.inbound:
-        chain = FilterChain(_inbound(mesh, node, inbound))
-        yield Listener(f"{node.ip}_{inbound.listen_port}", node.ip, inbound.listen_port, (chain,), direction=Direction.INBOUND)
+        chains = _inbound_chains(mesh, node, inbound)
+        listener = Listener(f"{node.ip}_{inbound.listen_port}", node.ip, inbound.listen_port, chains, direction=Direction.INBOUND)
+        yield _inspecting(listener)
     for service, service_port, local in _tcp_bindings(mesh, node):
-        yield _with_inspectors(f"{node.ip}_{local}", node.ip, local, tcp_routes.outbound(mesh, node, service, service_port, _logs(mesh)))
+        yield _outbound_listener(f"{node.ip}_{local}", node.ip, local, tcp_routes.outbound(mesh, node, service, service_port, _logs(mesh)))
     ports = [(port, str(service_port)) for service_port, port in sorted(node.bindings.egress_ports.items())]
     if node.bindings.http_proxy_port:
         ports.append((node.bindings.http_proxy_port, names.HTTP_PROXY))
@@ -94,20 +97,33 @@ def _tcp_bindings(mesh: Mesh, node: Node) -> Iterator[tuple[Service, ServicePort
                 yield service, port, local
 
 
-def _with_inspectors(name: str, address: str, port: int, chains: tuple[FilterChain, ...], *, bind: bool = True) -> Listener:
-    """An outbound listener that looks at a connection's beginning only where a chain depends on it."""
-    by_name = any(chain.server_names or chain.transport_protocol for chain in chains)
-    return Listener(
-        name,
-        address,
-        port,
-        chains,
-        direction=Direction.OUTBOUND,
-        bind_to_port=bind,
-        tls_inspector=by_name,
+def _inspecting(listener: Listener) -> Listener:
+    """It looks at a connection's beginning only where a chain depends on it; a client that says nothing gets the chain for the rest."""
+    chains = listener.filter_chains
+    tls = any(chain.server_names or chain.transport_protocol for chain in chains)
+    http = any(chain.application_protocols for chain in chains)
+    if not (tls or http):
+        return listener
+    served_at_once = {chain.destination_port for chain in chains if chain.destination_port and not chain.transport_protocol}
+    return replace(
+        listener,
+        not_inspected_ports=tuple(sorted(served_at_once)),
+        tls_inspector=tls,
+        http_inspector=http,
         inspection_timeout_seconds=INSPECTION_SECONDS,
-        continue_after_inspection_timeout=by_name,
+        continue_after_inspection_timeout=True,
     )
+
+
+def _outbound_listener(name: str, address: str, port: int, chains: tuple[FilterChain, ...], *, bind: bool = True) -> Listener:
+    return _inspecting(Listener(name, address, port, chains, direction=Direction.OUTBOUND, bind_to_port=bind))
+
+
+def _sniffed(http: HttpConnectionManager, tcp: tuple[FilterChain, ...]) -> tuple[FilterChain, ...]:
+    """HTTP to ``http``; everything else, encrypted or not, to ``tcp``."""
+    sniffed = FilterChain(http, transport_protocol=RAW, application_protocols=HTTP_AS_SNIFFED)
+    raw = (replace(chain, transport_protocol=RAW) for chain in tcp)
+    return (sniffed, *raw, *(replace(chain, transport_protocol=TLS) for chain in tcp))
 
 
 def _logs(mesh: Mesh) -> tuple[AccessLogFile, ...]:
@@ -128,10 +144,11 @@ def _captured(mesh: Mesh, node: Node) -> Iterator[Listener]:
         use_original_dst=True,
     )
     chains = [
-        FilterChain(_inbound(mesh, node, inbound), f"{ANY_ADDRESS}_{inbound.listen_port}", inbound.listen_port)
+        replace(chain, name=_numbered(f"{ANY_ADDRESS}_{inbound.listen_port}", number), destination_port=inbound.listen_port)
         for inbound in node.bindings.inbound
+        for number, chain in enumerate(_inbound_chains(mesh, node, inbound))
     ]
-    yield Listener(
+    inbound_listener = Listener(
         "virtualInbound",
         ANY_ADDRESS,
         INBOUND_PORT,
@@ -140,12 +157,20 @@ def _captured(mesh: Mesh, node: Node) -> Iterator[Listener]:
         Direction.INBOUND,
         original_dst_filter=True,
     )
+    yield _inspecting(inbound_listener)
     http, tcp = outbound_ports(mesh, node), _tcp_services(mesh)
     for port in sorted({*http, *tcp}):
+        undeclared = _undeclared_services(mesh, port) if port in http and port not in tcp else []
+        if undeclared:
+            raw = tuple(_captured_tcp(mesh, node, undeclared, alone=True))
+            yield _outbound_listener(
+                f"{ANY_ADDRESS}_{port}", ANY_ADDRESS, port, _sniffed(_outbound(mesh, node, str(port)), raw), bind=False
+            )
+            continue
         chains = [*_captured_tcp(mesh, node, tcp.get(port, []), alone=port not in http)]
         if port in http:
             chains.append(FilterChain(_outbound(mesh, node, str(port))))
-        yield _with_inspectors(f"{ANY_ADDRESS}_{port}", ANY_ADDRESS, port, tuple(chains), bind=False)
+        yield _outbound_listener(f"{ANY_ADDRESS}_{port}", ANY_ADDRESS, port, tuple(chains), bind=False)
 
 
 def _tcp_services(mesh: Mesh) -> dict[int, list[tuple[Service, ServicePort]]]:
@@ -154,6 +179,16 @@ def _tcp_services(mesh: Mesh) -> dict[int, list[tuple[Service, ServicePort]]]:
         for port in filter(is_tcp, service.ports):
             found.setdefault(port.number, []).append((service, port))
     return found
+
+
+def _undeclared_services(mesh: Mesh, number: int) -> list[tuple[Service, ServicePort]]:
+    """Those on this port, if nobody on it has declared what it speaks: one declared HTTP service makes the port HTTP."""
+    found = [(service, port) for service in mesh.services for port in service.ports if port.number == number]
+    return found if all(is_undeclared(port) for _, port in found) else []
+
+
+def _numbered(name: str, number: int) -> str:
+    return f"{name}-{number}" if number else name
 
 
 def _captured_tcp(mesh: Mesh, node: Node, services: list[tuple[Service, ServicePort]], *, alone: bool) -> Iterator[FilterChain]:
@@ -168,11 +203,17 @@ def _captured_tcp(mesh: Mesh, node: Node, services: list[tuple[Service, ServiceP
             yield from (chain if chain.destination_prefixes else replace(chain, destination_prefixes=where) for chain in chains)
 
 
-def _inbound(mesh: Mesh, node: Node, inbound: InboundPort) -> HttpConnectionManager | TcpProxy:
+def _inbound_chains(mesh: Mesh, node: Node, inbound: InboundPort) -> tuple[FilterChain, ...]:
     served = served_by(mesh, node, inbound)
     number = served[1].number if served else inbound.listen_port
+    tcp = FilterChain(tcp_routes.inbound(node, number, _logs(mesh)))
     if served and is_tcp(served[1]):
-        return tcp_routes.inbound(node, number, _logs(mesh))
+        return (tcp,)
+    http = _inbound(mesh, node, inbound, number)
+    return _sniffed(http, (tcp,)) if served and is_undeclared(served[1]) else (FilterChain(http),)
+
+
+def _inbound(mesh: Mesh, node: Node, inbound: InboundPort, number: int) -> HttpConnectionManager:
     return HttpConnectionManager(
         stat_prefix=f"inbound_{ANY_ADDRESS}_{inbound.listen_port}",
         route_config=routes.inbound(number),

@@ -16,9 +16,10 @@ from mesh.model.service import ExternalEndpoint, Service, ServicePort
 from mesh.pilot.registry import Workload
 from mesh.pilot.translate import names
 
-HTTP_PROTOCOLS = frozenset({"HTTP", "HTTP2", "GRPC", "GRPC-WEB"})
+UNDECLARED = "UNSUPPORTED"  # Istio's word: HTTP where the first bytes say so, else TCP
+HTTP_PROTOCOLS = frozenset({"HTTP", "HTTP2", "GRPC", "GRPC-WEB", UNDECLARED})
 TLS_PROTOCOLS = frozenset({"HTTPS", "TLS"})
-_KNOWN = HTTP_PROTOCOLS | {"HTTPS", "TLS", "TCP", "UDP", "MONGO", "MYSQL", "REDIS"}
+_KNOWN = HTTP_PROTOCOLS - {UNDECLARED} | {"HTTPS", "TLS", "TCP", "UDP", "MONGO", "MYSQL", "REDIS"}
 _APP_PROTOCOLS = {"kubernetes.io/h2c": "HTTP2", "kubernetes.io/ws": "HTTP", "kubernetes.io/wss": "HTTPS"}
 
 
@@ -91,7 +92,7 @@ def _from_entry(entry: ServiceEntry) -> Iterable[Service]:
 
 
 def protocol(name: str, app_protocol: str = "", transport: str = "TCP") -> str:
-    """By appProtocol, else by the port name's prefix, else HTTP. Istio would sniff what is undeclared; in this mesh that is HTTP."""
+    """By appProtocol, else by the port name's prefix. What neither declares is found out from each connection's first bytes."""
     if transport != "TCP":
         return transport
     declared = _APP_PROTOCOLS.get(app_protocol) or app_protocol.upper()
@@ -101,11 +102,15 @@ def protocol(name: str, app_protocol: str = "", transport: str = "TCP") -> str:
     if upper.startswith("GRPC-WEB"):
         return "GRPC-WEB"
     prefix = upper.split("-")[0]
-    return prefix if prefix in _KNOWN else "HTTP"
+    return prefix if prefix in _KNOWN else UNDECLARED
 
 
 def is_http(port: ServicePort) -> bool:
     return port.protocol in HTTP_PROTOCOLS
+
+
+def is_undeclared(port: ServicePort) -> bool:
+    return port.protocol == UNDECLARED
 
 
 def is_tls(port: ServicePort) -> bool:

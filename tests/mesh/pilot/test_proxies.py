@@ -139,7 +139,7 @@ def test_proxyless_grpc_gets_api_listeners_named_by_target_and_round_robin(make_
         ("http-web", "", "HTTP"),
         ("grpc-a", "", "GRPC"),
         ("tcp-x", "", "TCP"),
-        ("web", "", "HTTP"),
+        ("web", "", "UNSUPPORTED"),
         ("tcp", "http", "HTTP"),
         ("x", "kubernetes.io/h2c", "HTTP2"),
     ],

@@ -121,6 +121,34 @@ def test_tls_routes_go_by_server_name(build: Callable[..., dict[str, Listener]])
     assert targets(listener.filter_chains) == ["outbound|443|a|db.default.svc.cluster.local", "outbound|443||db.default.svc.cluster.local"]
 
 
+UNDECLARED = """apiVersion: v1
+kind: Service
+metadata: {name: db}
+spec:
+  selector: {app: db}
+  ports: [{name: web, port: 80}, {name: tcp, port: 90}]
+"""
+
+
+@pytest.mark.parametrize("captured", [True, False])
+def test_an_undeclared_port_is_looked_at(make_config: MakeConfig, make_node: MakeNode, captured: bool) -> None:
+    mesh = mesh_view.view(make_config(UNDECLARED), (Workload(make_node("db", "v1", "10.0.0.8"), True),))
+    node = make_node("db", "v1", "10.0.0.8", captured=captured)
+    node = replace(node, bindings=replace(node.bindings, inbound=(InboundPort("web", 80, 80), InboundPort("tcp", 90, 90))))
+    found = {listener.name: listener for listener in listeners.build(mesh, node)}
+    inbound = found["virtualInbound" if captured else "10.0.0.8_80"]
+    assert (inbound.tls_inspector, inbound.http_inspector, inbound.continue_after_inspection_timeout) == (True, True, True)
+    assert inbound.not_inspected_ports == ((90, 15006) if captured else ())
+    sniffed = [chain for chain in inbound.filter_chains if chain.transport_protocol]
+    assert targets(tuple(sniffed)) == ["http", "inbound|80||", "inbound|80||"]
+    assert [chain.application_protocols for chain in sniffed] == [("http/1.0", "http/1.1", "h2c"), (), ()]
+    if captured:
+        outbound = found["0.0.0.0_80"]
+        assert targets(outbound.filter_chains) == ["http", *["outbound|80||db.default.svc.cluster.local"] * 2]
+    else:
+        assert not found["10.0.0.8_90"].tls_inspector
+
+
 def test_the_app_gets_its_bytes_as_they_are(make_config: MakeConfig, make_node: MakeNode) -> None:
     mesh = mesh_view.view(make_config(SERVICES % 6379), ())
     node = make_node("db", "v1", "10.0.0.8")

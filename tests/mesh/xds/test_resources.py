@@ -3,6 +3,7 @@
 import contextlib
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab import envoy_binary
-from mesh.model.cluster import CircuitBreakers, Cluster, Discovery, IstioService, LbPolicy
+from mesh.model.cluster import CircuitBreakers, Cluster, Discovery, IstioService, LbPolicy, TcpKeepalive
 from mesh.model.endpoint import Endpoint, Health, LoadAssignment, Locality, LocalityEndpoints
 from mesh.model.listener import AccessLogFile, Direction, FilterChain, HttpConnectionManager, IstioMetrics, Listener, TcpProxy
 from mesh.model.match import HeaderMatch, MatchKind, QueryMatch, RouteMatch, StringMatch
@@ -187,7 +188,8 @@ listeners = st.builds(
     st.booleans(),
     seconds,
     st.booleans(),
-)
+    st.lists(ports, max_size=2, unique=True).map(tuple),
+).map(lambda one: one if one.tls_inspector or one.http_inspector else replace(one, not_inspected_ports=()))
 endpoints = st.builds(Endpoint, addresses, ports, st.sampled_from(Health), st.integers(1, 100), st.dictionaries(names, names, max_size=2))
 localities = st.builds(
     LocalityEndpoints,
@@ -210,6 +212,8 @@ clusters = st.builds(
     circuit_breakers=st.builds(CircuitBreakers, limits, limits, limits, limits),
     services=st.lists(st.builds(IstioService, names, names, names), max_size=2).map(tuple),
     max_requests_per_connection=st.one_of(st.none(), st.integers(1, 100)),
+    max_connection_seconds=st.one_of(st.none(), seconds),
+    keepalive=st.one_of(st.none(), st.builds(TcpKeepalive, limits, limits, limits)),
     idle_timeout_seconds=st.one_of(st.none(), seconds),
     metadata=st.dictionaries(st.sampled_from(["config", "subset"]), names),
 )
