@@ -33,6 +33,15 @@ class CircuitBreakers:
 
 
 @dataclass(frozen=True, slots=True)
+class TcpKeepalive:
+    """Of upstream connections; None leaves it to the kernel."""
+
+    probes: int | None = None
+    time_seconds: int | None = None
+    interval_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class IstioService:
     """What Istio puts in a cluster's metadata ``istio.services``; it feeds the ``destination_service*`` metric labels."""
 
@@ -60,4 +69,6 @@ class Cluster:
     services: tuple[IstioService, ...] = ()
     max_requests_per_connection: int | None = None
     idle_timeout_seconds: float | None = None  # of pooled connections; None is Envoy's default of 1 h
+    max_connection_seconds: float | None = None  # an older connection takes no more requests
+    keepalive: TcpKeepalive | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)  # more keys under ``istio``: ``config``, ``subset``

@@ -40,9 +40,11 @@ class Attempt(Signal[Response]):
 
     def _came(self, outcome: Response | Reset) -> None:
         self._host.stats.rq_active -= 1
+        self._cluster.stats.upstream_rq_active -= 1
         self.set(self._cluster.judge(self._request, self._host, outcome))
 
     def abandon(self) -> None:
         """Resets the upstream connection."""
         self._host.stats.rq_active -= 1
+        self._cluster.stats.upstream_rq_active -= 1
         self._connection.abandon(self._request)

@@ -11,8 +11,10 @@ from mesh.model.cluster import Cluster, Discovery
 from mesh.model.endpoint import Endpoint, LoadAssignment
 from mesh.model.world import Clock, Dice
 from mesh.policy.load_balancing import usable
+from mesh.sidecar.cluster_stats import ClusterStats
 from mesh.sidecar.host import Host
-from mesh.sidecar.upstream import ClusterStats, UpstreamCluster
+from mesh.sidecar.limits import Pool
+from mesh.sidecar.upstream import UpstreamCluster
 from mesh.sidecar.wire.heads import HeadReader
 
 NO_ENDPOINTS: Final[tuple[Endpoint, ...]] = ()
@@ -24,6 +26,7 @@ class Clusters:
     def __init__(self, reader: HeadReader, clock: Clock, dice: Dice) -> None:
         self.by_name: Mapping[str, UpstreamCluster] = {}
         self.stats: dict[str, ClusterStats] = {}
+        self._pools: dict[str, Pool] = {}
         self._inputs: dict[str, tuple[Cluster, LoadAssignment | None]] = {}
         self._hosts: dict[_Key, Host] = {}
         self._originals: dict[_Key, Host] = {}  # made on demand: where clients wanted to go
@@ -46,17 +49,21 @@ class Clusters:
         gone = [host for key, host in self._hosts.items() if hosts.get(key) is not host]
         self.by_name, self._inputs, self._hosts = by_name, inputs, hosts
         self.stats = {name: cluster.stats for name, cluster in by_name.items()}
+        self._pools = {name: cluster.pool for name, cluster in by_name.items()}
         for host in gone:
             host.retire()
         for key in [key for key in self._originals if key[0] not in by_name]:
             self._originals.pop(key).retire()
 
     def _build(self, cluster: Cluster, assignment: LoadAssignment | None) -> UpstreamCluster:
+        pool = self._pools.get(cluster.name)
+        if pool is None:
+            pool = self._pools[cluster.name] = Pool(self.stats.get(cluster.name) or ClusterStats())
+        pool.configure(cluster)
         every = assignment.endpoints if assignment else NO_ENDPOINTS
         hosts = {_key(cluster.name, endpoint): self._host(cluster, endpoint) for endpoint in every}
         chosen = tuple(dict.fromkeys(hosts[_key(cluster.name, e)] for e in usable(assignment))) if assignment else ()
-        stats = self.stats.get(cluster.name) or ClusterStats()
-        built = UpstreamCluster(cluster, chosen, stats, self._clock, self._dice)
+        built = UpstreamCluster(cluster, chosen, pool, self._clock, self._dice)
         built.all_hosts = tuple(hosts.values())
         if cluster.discovery is Discovery.ORIGINAL_DST:
             built.original_dst = self._original
@@ -65,7 +72,7 @@ class Clusters:
     def _host(self, cluster: Cluster, endpoint: Endpoint) -> Host:
         host = self._hosts.get(_key(cluster.name, endpoint))
         if host is None:
-            return Host(cluster, endpoint, self._reader, self._clock)
+            return Host(cluster, endpoint, self._pools[cluster.name], self._reader, self._clock)
         host.cluster, host.endpoint = cluster, endpoint
         return host
 
@@ -73,7 +80,7 @@ class Clusters:
         key = _key(cluster.name, endpoint)
         host = self._originals.get(key)
         if host is None:
-            host = self._originals[key] = Host(cluster, endpoint, self._reader, self._clock)
+            host = self._originals[key] = Host(cluster, endpoint, self._pools[cluster.name], self._reader, self._clock)
         host.cluster = cluster
         return host
 

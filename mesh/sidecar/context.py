@@ -9,6 +9,7 @@ from mesh.model.world import Clock, Dice
 from mesh.sidecar.clusters import Clusters
 from mesh.sidecar.filter import Request, Response, Timer
 from mesh.sidecar.filters.router import no_cluster
+from mesh.sidecar.limits import Pool
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +42,10 @@ class RunningContext:
         if not task.cancelled() and task.exception() is not None:
             self.background_failures += 1
             _log.error("work beside a request failed", exc_info=task.exception())
+
+    def pool(self, cluster: str) -> Pool | None:
+        upstream = self._clusters.by_name.get(cluster)
+        return None if upstream is None else upstream.pool
 
     async def send(self, cluster: str, request: Request) -> Response:
         upstream = self._clusters.by_name.get(cluster)

@@ -29,13 +29,16 @@ How to …
 import enum
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from mesh.model.route import Route, RouteConfiguration, VirtualHost, WeightedCluster, find_policy
 from mesh.model.world import Clock, Dice
 from mesh.sidecar.body import EMPTY, Body, BodyBroken, BodyTooLarge
 from mesh.sidecar.headers import Field, Headers, field
 from mesh.sidecar.stream_info import UNKNOWN_PEER, Flag, Peer, StreamInfo, flag_text
+
+if TYPE_CHECKING:
+    from mesh.sidecar.limits import Pool
 
 __all__ = [
     "EMPTY",
@@ -192,6 +195,10 @@ class Context(Protocol):
 
     def background(self, work: Coroutine[Any, Any, object]) -> None:
         """Run beside the request, owned by the proxy: ended when the proxy stops, its failure counted, not raised."""
+        ...
+
+    def pool(self, cluster: str) -> "Pool | None":
+        """A cluster's limits and what is on its way there; None where there is no such cluster."""
         ...
 
     async def send(self, cluster: str, request: Request) -> Response:

@@ -14,6 +14,7 @@ from mesh.model.cluster import Cluster
 from mesh.model.endpoint import Endpoint
 from mesh.model.world import Clock
 from mesh.sidecar.filter import Reset
+from mesh.sidecar.limits import Pool, Queue, keep_alive
 from mesh.sidecar.upstream_connection import UpstreamConnection
 from mesh.sidecar.wire.heads import HeadReader
 
@@ -44,14 +45,17 @@ class ConnectFailure:
 class Host:
     """``endpoint`` and ``cluster`` change with the configuration; connections and counters stay."""
 
-    def __init__(self, cluster: Cluster, endpoint: Endpoint, reader: HeadReader, clock: Clock) -> None:
+    def __init__(self, cluster: Cluster, endpoint: Endpoint, pool: Pool, reader: HeadReader, clock: Clock) -> None:
         self.cluster = cluster
         self.endpoint = endpoint
+        self.pool = pool
         self.address = f"[{endpoint.address}]:{endpoint.port}" if ":" in endpoint.address else f"{endpoint.address}:{endpoint.port}"
         self.stats = HostStats()
         self.removed = False
         self._idle: list[UpstreamConnection] = []
         self._busy: set[UpstreamConnection] = set()
+        self._connecting = 0
+        self._queue = Queue()
         self._reader = reader
         self._clock = clock
 
@@ -69,15 +73,30 @@ class Host:
             return connection
         return None
 
-    async def connect(self) -> UpstreamConnection | ConnectFailure:
+    async def acquire(self) -> UpstreamConnection | ConnectFailure:
+        """A new connection, or, where the circuit breaker allows no more, the next one that comes free."""
+        while not self.pool.may_connect(len(self._idle) + len(self._busy) + self._connecting):
+            connection = await self._queue.wait()
+            if connection is not None and not connection.lost:
+                return connection
+        self.pool.opening()
+        self._connecting += 1
+        connection = UpstreamConnection(self, self._reader)
+        try:
+            return await self._connect(connection)
+        finally:
+            self._connecting -= 1
+            if connection.opened_seconds is None:  # else it is told when the connection is lost
+                self.pool.closed()
+                self._queue.offer(None)
+
+    async def _connect(self, connection: UpstreamConnection) -> UpstreamConnection | ConnectFailure:
         loop = asyncio.get_running_loop()
         bind = (self.cluster.bind_address, 0) if self.cluster.bind_address else None
         self.stats.cx_total += 1
         try:
             async with asyncio.timeout(self.cluster.connect_timeout_seconds):
-                _, connection = await loop.create_connection(
-                    lambda: UpstreamConnection(self, self._reader), self.endpoint.address, self.endpoint.port, local_addr=bind
-                )
+                await loop.create_connection(lambda: connection, self.endpoint.address, self.endpoint.port, local_addr=bind)
         except TimeoutError:
             self.stats.cx_connect_fail += 1
             return ConnectFailure(Reset.CONNECTION_TIMEOUT, "")
@@ -91,27 +110,52 @@ class Host:
     def opened(self, connection: UpstreamConnection) -> None:
         self.stats.cx_active += 1
         self._busy.add(connection)
+        connection.opened_seconds = self._clock()
+        if self.cluster.keepalive is not None:
+            keep_alive(connection.socket(), self.cluster.keepalive)
 
     def release(self, connection: UpstreamConnection) -> None:
         """The connection has answered and can take the next request."""
         limit = self.cluster.max_requests_per_connection
-        if self.removed or (limit and connection.requests >= limit):
+        if limit and connection.requests >= limit:
+            self.pool.stats.upstream_cx_max_requests += 1
             connection.close()
+            return
+        if self.removed or self._too_old(connection):
+            connection.close()
+            return
+        if self._queue and self._queue.offer(connection):
+            if self._queue:
+                self.pool.may_connect(1)  # Envoy looks again, and counts, each time
             return
         connection.idle_since_seconds = self._clock()
         self._busy.discard(connection)
         self._idle.append(connection)
+
+    def _too_old(self, connection: UpstreamConnection) -> bool:
+        limit = self.cluster.max_connection_seconds
+        if not limit or connection.opened_seconds is None or self._clock() - connection.opened_seconds < limit:
+            return False
+        self.pool.stats.upstream_cx_max_duration_reached += 1
+        return True
 
     def lost(self, connection: UpstreamConnection) -> None:
         self._busy.discard(connection)
         with contextlib.suppress(ValueError):
             self._idle.remove(connection)
         self.stats.cx_active -= 1
+        self.pool.closed()
+        if self._queue:
+            self._queue.offer(None)
 
     def close_idle(self, now_seconds: float) -> None:
         limit = DEFAULT_IDLE_SECONDS if self.cluster.idle_timeout_seconds is None else self.cluster.idle_timeout_seconds
         if limit > 0:
             for connection in [c for c in self._idle if now_seconds - c.idle_since_seconds >= limit]:
+                self.pool.stats.upstream_cx_idle_timeout += 1
+                connection.close()
+        if self.cluster.max_connection_seconds:
+            for connection in [c for c in self._idle if self._too_old(c)]:
                 connection.close()
 
     @property

@@ -4,39 +4,21 @@ Envoy: source/common/router/router.cc and upstream/cluster_manager_impl.cc. What
 ``Response`` with ``reset`` set, which the retry filter may give another chance.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 from mesh.model.cluster import Cluster, Discovery, LbPolicy
 from mesh.model.endpoint import Endpoint
 from mesh.model.world import Clock, Dice
+from mesh.policy.circuit_breaker import UNLIMITED, may_send
 from mesh.policy.load_balancing import pick_least_request, pick_random, pick_round_robin, running_sums, schedule
 from mesh.sidecar.attempt import Attempt
+from mesh.sidecar.cluster_stats import ClusterStats
 from mesh.sidecar.filter import Field, Flag, Request, Reset, Response, local_reply
 from mesh.sidecar.filter import field as header_field
 from mesh.sidecar.host import ConnectFailure, Host
-
-
-@dataclass(slots=True)
-class ClusterStats:
-    """Envoy's counters of a cluster, under ``cluster.<name>.``."""
-
-    upstream_rq_total: int = 0
-    upstream_rq_completed: int = 0
-    upstream_rq_2xx: int = 0
-    upstream_rq_3xx: int = 0
-    upstream_rq_4xx: int = 0
-    upstream_rq_5xx: int = 0
-    upstream_cx_none_healthy: int = 0
-    upstream_cx_connect_fail: int = 0
-    upstream_cx_connect_timeout: int = 0
-    upstream_cx_protocol_error: int = 0
-    upstream_cx_destroy_remote_with_active_rq: int = 0
-    upstream_rq_cancelled: int = 0
-    classes: dict[int, int] = field(default_factory=dict)
-
+from mesh.sidecar.limits import Pool
+from mesh.sidecar.upstream_connection import UpstreamConnection
 
 _ANSWERS: Final[Mapping[Reset, tuple[int, int, str]]] = {
     Reset.CONNECTION_FAILURE: (503, Flag.UF, "remote_connection_failure"),
@@ -47,6 +29,7 @@ _ANSWERS: Final[Mapping[Reset, tuple[int, int, str]]] = {
     Reset.OVERFLOW: (503, Flag.UO, "overflow"),
 }
 
+_OVERLOADED: Final = header_field("x-envoy-overloaded", "true")
 _SERVICE_TIMES: dict[int, Field] = {}
 
 
@@ -62,12 +45,14 @@ def _service_time(milliseconds: int) -> Field:
 class UpstreamCluster:
     """A cluster as one configuration has it. The hosts outlive it; ``original_dst`` makes hosts on demand where the client chooses them."""
 
-    def __init__(self, cluster: Cluster, hosts: tuple[Host, ...], stats: ClusterStats, clock: Clock, dice: Dice) -> None:
+    def __init__(self, cluster: Cluster, hosts: tuple[Host, ...], pool: Pool, clock: Clock, dice: Dice) -> None:
         self.cluster = cluster
+        self.pool = pool
         self.name = cluster.name
         self.hosts = hosts  # to choose from
         self.all_hosts = hosts  # with those that are not healthy
-        self.stats = stats
+        self.stats: ClusterStats = pool.stats
+        self._counts_requests = pool.limits.requests < UNLIMITED
         self.original_dst: Callable[[Cluster, Endpoint], Host] | None = None
         self._clock = clock
         self._dice = dice
@@ -122,24 +107,41 @@ class UpstreamCluster:
         if stream.tried:
             stream.upstream_failure = ""
         stream.tried = (*stream.tried, endpoint)
+        connection = host.take_idle(wary=stream.attempts > 1)
+        return self._connect_and_send(request, host) if connection is None else self._start(request, host, connection)
+
+    def _start(self, request: Request, host: Host, connection: UpstreamConnection) -> Awaitable[Response]:
+        if self._counts_requests and not may_send(self.pool.limits, self.stats.upstream_rq_active):
+            self.stats.upstream_rq_active_overflow += 1
+            host.release(connection)
+            return _answer(self._overflow(request))
         host_stats = host.stats
         host_stats.rq_total += 1
         host_stats.rq_active += 1
-        self.stats.upstream_rq_total += 1
-        connection = host.take_idle(wary=stream.attempts > 1)
-        return self._connect_and_send(request, host) if connection is None else Attempt(self, host, connection, request)
+        stats = self.stats
+        stats.upstream_rq_total += 1
+        stats.upstream_rq_active += 1
+        return Attempt(self, host, connection, request)
 
     async def _connect_and_send(self, request: Request, host: Host) -> Response:
+        if not self.pool.begin_wait():
+            request.stream.upstream_host = ""  # it never came to one
+            return self._overflow(request)
         try:
-            connection = await host.connect()
-        except asyncio.CancelledError:
-            host.stats.rq_active -= 1
-            raise
+            connection = await host.acquire()
+        finally:
+            self.pool.end_wait()
         if isinstance(connection, ConnectFailure):
-            host.stats.rq_active -= 1
             host.stats.rq_error += 1
             return self._connect_failed(request, connection)
-        return await Attempt(self, host, connection, request)
+        return await self._start(request, host, connection)
+
+    def _overflow(self, request: Request) -> Response:
+        self.stats.upstream_rq_completed += 1
+        self.stats.upstream_rq_5xx += 1
+        response = _reply(Reset.OVERFLOW, "", request.stream.attempts)
+        response.headers.fields["x-envoy-overloaded"] = _OVERLOADED
+        return response
 
     def judge(self, request: Request, host: Host, outcome: Response | Reset) -> Response:
         """Count how an attempt ended, and make it an answer."""
@@ -185,6 +187,10 @@ class UpstreamCluster:
         else:
             self.stats.upstream_cx_destroy_remote_with_active_rq += 1
         return _reply(reset, "", request.stream.attempts)
+
+
+async def _answer(response: Response) -> Response:
+    return response
 
 
 async def _nowhere() -> Response:

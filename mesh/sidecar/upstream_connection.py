@@ -7,7 +7,7 @@ that nobody asked for, a body cut short, an answer before the request was sent â
 import asyncio
 import select
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from mesh.sidecar.body import EMPTY, Body
 from mesh.sidecar.filter import Flag, Headers, Request, Reset, Response
@@ -35,6 +35,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.host = host
         self.local_address = ""
         self.idle_since_seconds = 0.0
+        self.opened_seconds: float | None = None
         self.requests = 0
         self.closed = False
         self._reader = reader
@@ -253,9 +254,12 @@ class UpstreamConnection(asyncio.Protocol):
     def lost(self) -> bool:
         return self._open() is None
 
+    def socket(self) -> Any:
+        return self._transport.get_extra_info("socket") if self._transport is not None else None
+
     def has_news(self) -> bool:
         """Whether something waits to be read; on an idle connection that is its end, or bytes that nobody asked for."""
-        sock = self._transport.get_extra_info("socket") if self._transport is not None else None
+        sock = self.socket()
         return sock is None or readable(sock.fileno())
 
     def eof_received(self) -> bool:

@@ -7,12 +7,15 @@ from envoy.config.core.v3 import address_pb2, protocol_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf import wrappers_pb2
 
-from mesh.model.cluster import CircuitBreakers, Cluster, Discovery, IstioService, LbPolicy
+from mesh.model.cluster import CircuitBreakers, Cluster, Discovery, IstioService, LbPolicy, TcpKeepalive
 from mesh.xds import endpoints, parts
 from mesh.xds.types import Rejected
 
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _BREAKERS = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
+
+
+_KEEPALIVE = {"probes": "keepalive_probes", "time_seconds": "keepalive_time", "interval_seconds": "keepalive_interval"}
 
 
 def encode(cluster: Cluster) -> Any:
@@ -37,6 +40,7 @@ def encode(cluster: Cluster) -> Any:
         source = address_pb2.SocketAddress(address=cluster.bind_address, port_value=0)
         message.upstream_bind_config.CopyFrom(address_pb2.BindConfig(source_address=source))
     _encode_breakers(cluster.circuit_breakers, message)
+    _encode_keepalive(cluster.keepalive, message)
     _encode_http_options(cluster, message)
     values: dict[str, Any] = dict(cluster.metadata)
     if cluster.services:
@@ -54,14 +58,35 @@ def _encode_breakers(breakers: CircuitBreakers, message: Any) -> None:
         message.circuit_breakers.thresholds.append(thresholds)
 
 
+def _encode_keepalive(keepalive: TcpKeepalive | None, message: Any) -> None:
+    if keepalive is None:
+        return
+    wire = message.upstream_connection_options.tcp_keepalive
+    wire.SetInParent()
+    for ours, theirs in _KEEPALIVE.items():
+        value = getattr(keepalive, ours)
+        if value is not None:
+            getattr(wire, theirs).value = value
+
+
+def _decode_keepalive(message: Any) -> TcpKeepalive | None:
+    if not message.upstream_connection_options.HasField("tcp_keepalive"):
+        return None
+    wire = message.upstream_connection_options.tcp_keepalive
+    return TcpKeepalive(**{ours: getattr(wire, theirs).value if wire.HasField(theirs) else None for ours, theirs in _KEEPALIVE.items()})
+
+
 def _encode_http_options(cluster: Cluster, message: Any) -> None:
-    if cluster.max_requests_per_connection is None and cluster.idle_timeout_seconds is None:
+    given = (cluster.max_requests_per_connection, cluster.idle_timeout_seconds, cluster.max_connection_seconds)
+    if given == (None, None, None):
         return
     common = protocol_pb2.HttpProtocolOptions()
     if cluster.max_requests_per_connection is not None:
         common.max_requests_per_connection.value = cluster.max_requests_per_connection
     if cluster.idle_timeout_seconds is not None:
         common.idle_timeout.CopyFrom(parts.duration(cluster.idle_timeout_seconds))
+    if cluster.max_connection_seconds is not None:
+        common.max_connection_duration.CopyFrom(parts.duration(cluster.max_connection_seconds))
     explicit = http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(http_protocol_options=protocol_pb2.Http1ProtocolOptions())
     options = http_protocol_options_pb2.HttpProtocolOptions(common_http_protocol_options=common, explicit_http_config=explicit)
     message.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(parts.pack(options))
@@ -96,6 +121,8 @@ def decode(message: Any) -> Cluster:
         services=tuple(IstioService(s["host"], s["name"], s["namespace"]) for s in services),
         max_requests_per_connection=common.max_requests_per_connection.value if common.HasField("max_requests_per_connection") else None,
         idle_timeout_seconds=parts.seconds(common.idle_timeout) if common.HasField("idle_timeout") else None,
+        max_connection_seconds=parts.seconds(common.max_connection_duration) if common.HasField("max_connection_duration") else None,
+        keepalive=_decode_keepalive(message),
         metadata=values,
     )
 

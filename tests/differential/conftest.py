@@ -28,7 +28,8 @@ def envoy_path() -> Path:
 
 @pytest.fixture(scope="module")
 def bench(request: pytest.FixtureRequest, envoy_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with Bench(envoy_path, tmp_path_factory.mktemp("side-by-side"), request.module.CASES) as bench:
+    more = getattr(request.module, "clusters", lambda _: [])
+    with Bench(envoy_path, tmp_path_factory.mktemp("side-by-side"), request.module.CASES, more) as bench:
         yield bench
 
 

@@ -18,7 +18,10 @@ from mesh.galley.parse import Path
 from mesh.galley.rules.words import bad, export_to_problems, host_problems, is_subset_name, odd, port_problems, without_effect
 from mesh.galley.schema import Problem
 
-_ACTED_ON = {"tcp": ("connectTimeout",), "http": ("maxRequestsPerConnection", "idleTimeout")}
+_ACTED_ON = {
+    "tcp": ("maxConnections", "connectTimeout", "tcpKeepalive", "maxConnectionDuration", "idleTimeout"),
+    "http": ("http1MaxPendingRequests", "http2MaxRequests", "maxRequestsPerConnection", "maxRetries", "idleTimeout"),
+}
 
 
 def destination_rule_problems(spec: DestinationRuleSpec) -> Iterator[Problem]:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from mesh.galley.models.destination_rule import ConnectionPool, DestinationRule, LoadBalancer, TrafficPolicy
-from mesh.model.cluster import CircuitBreakers, Cluster, Discovery, IstioService, LbPolicy
+from mesh.galley.models import destination_rule as wire
+from mesh.galley.models.destination_rule import ConnectionPool, DestinationRule, HTTPSettings, LoadBalancer, TCPSettings, TrafficPolicy
+from mesh.model.cluster import CircuitBreakers, Cluster, Discovery, IstioService, LbPolicy, TcpKeepalive
 from mesh.model.endpoint import Endpoint, LoadAssignment, LocalityEndpoints
 from mesh.model.node import Interception, Node
 from mesh.model.service import Service, ServicePort
@@ -111,13 +112,28 @@ def _balancer(balancer: LoadBalancer | None) -> LbPolicy:
 def _pooled(cluster: Cluster, pool: ConnectionPool | None) -> Cluster:
     if pool is None:
         return cluster
-    tcp, http = pool.tcp, pool.http
+    tcp, http = pool.tcp or TCPSettings(), pool.http or HTTPSettings()
     return replace(
         cluster,
-        connect_timeout_seconds=(tcp and tcp.connect_timeout) or CONNECT_TIMEOUT_SECONDS,
-        max_requests_per_connection=(http and http.max_requests_per_connection) or None,
-        idle_timeout_seconds=(http and http.idle_timeout) or None,
+        connect_timeout_seconds=tcp.connect_timeout or CONNECT_TIMEOUT_SECONDS,
+        circuit_breakers=CircuitBreakers(
+            max_connections=tcp.max_connections or _UNLIMITED,  # as in Istio, 0 is as good as nothing
+            max_pending_requests=http.http1_max_pending_requests or _UNLIMITED,
+            max_requests=http.http2_max_requests or _UNLIMITED,
+            max_retries=http.max_retries or _UNLIMITED,
+        ),
+        max_requests_per_connection=http.max_requests_per_connection or None,
+        max_connection_seconds=tcp.max_connection_duration,
+        idle_timeout_seconds=http.idle_timeout or tcp.idle_timeout,
+        keepalive=_keepalive(tcp.tcp_keepalive),
     )
+
+
+def _keepalive(keepalive: wire.TcpKeepalive | None) -> TcpKeepalive | None:
+    if keepalive is None:
+        return None
+    time, interval = keepalive.time, keepalive.interval
+    return TcpKeepalive(keepalive.probes, None if time is None else int(time), None if interval is None else int(interval))
 
 
 def inbound(mesh: Mesh, node: Node) -> Iterator[Cluster]:

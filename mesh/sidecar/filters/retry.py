@@ -62,21 +62,36 @@ class RetryFilter:
         if policy.avoid_previous_hosts:
             request.host_selection_attempts = policy.host_selection_attempts
         retry = 0
-        while True:
-            if per_try_seconds:
-                response = await self._within(per_try_seconds, request, forward)
-            else:
-                response = await forward(request)
-            if not _worth_another(policy, response):
-                return response
-            if retry >= policy.attempts:
-                response.flags |= Flag.URX
-                return response
-            if not request.body.replayable:
-                return response
-            retry += 1
-            response.discard()
-            await self._context.sleep(backoff_seconds(policy, retry, self._context.dice))
+        pool = None  # the cluster's, while a retry is under way
+        try:
+            while True:
+                response = await (self._within(per_try_seconds, request, forward) if per_try_seconds else forward(request))
+                wanted = _worth_another(policy, response)
+                if pool is not None:
+                    pool.end_retry(success=not wanted)
+                    pool = None
+                if not wanted or not self._may(request, response, retry < policy.attempts):
+                    return response
+                pool = self._context.pool(request.cluster)
+                if pool is not None and not pool.begin_retry():
+                    pool = None
+                    response.flags |= Flag.UO
+                    return response
+                retry += 1
+                response.discard()
+                await self._context.sleep(backoff_seconds(policy, retry, self._context.dice))
+        finally:
+            if pool is not None:
+                pool.end_retry(success=False)
+
+    def _may(self, request: Request, response: Response, left: bool) -> bool:
+        if not left:
+            response.flags |= Flag.URX
+            pool = self._context.pool(request.cluster)
+            if pool is not None:
+                pool.stats.upstream_rq_retry_limit_exceeded += 1
+            return False
+        return request.body.replayable
 
     async def _within(self, seconds: float, request: Request, forward: Forward) -> Response:
         """One try; the limit ends with the answer's first byte."""

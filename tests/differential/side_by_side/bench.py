@@ -2,7 +2,8 @@
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,6 +20,8 @@ from side_by_side.cases import Case
 from side_by_side.envoy import Envoy, bootstrap, free_port
 from side_by_side.sidecar import LoopThread, Sidecar
 from side_by_side.upstreams import LOCALHOST, Upstreams
+
+MoreClusters = Callable[[dict[str, int]], Sequence[Cluster]]
 
 UPSTREAMS = ("red", "green", "blue")
 PATIENCE_SECONDS = 5.0
@@ -62,6 +65,11 @@ def _cluster(name: str, endpoints: list[Endpoint]) -> Cluster:
     return Cluster(name, Discovery.STATIC, LbPolicy.ROUND_ROBIN, load_assignment=assignment)
 
 
+def one_of(name: str, *ports: int) -> Cluster:
+    """A cluster of some of the upstreams."""
+    return _cluster(name, [Endpoint(LOCALHOST, port) for port in ports])
+
+
 def listeners(cases: Sequence[Case], log: Path) -> Iterator[Listener]:
     """One for all cases that agree about what is outside of a virtual host; named by the first of them."""
     groups: dict[Any, list[Case]] = {}
@@ -83,6 +91,8 @@ def _virtual_host(case: Case) -> VirtualHost:
 class Listening(Protocol):
     listeners: dict[str, tuple[str, int]]
 
+    def stats(self) -> dict[str, int]: ...
+
 
 class Side:
     """One of the two, with its access log."""
@@ -93,6 +103,7 @@ class Side:
         self._log = log
         self._upstreams = upstreams
         self._keys = itertools.count()
+        self._reading = threading.Lock()
         self._read = 0
         self._lines: dict[str, list[dict[str, Any]]] = {}
 
@@ -107,22 +118,30 @@ class Side:
             until(lambda: self._upstreams.count(key) > ask.mirrored, PATIENCE_SECONDS, f"{self.name} has sent its copies")
         return Outcome(answer, seconds, self._upstreams.take(key), lines)
 
+    def stats(self, cluster: str, *names: str) -> dict[str, int]:
+        """Counters and gauges of a cluster."""
+        found = self._proxy.stats()
+        return {name: found.get(f"cluster.{cluster}.{name}", 0) for name in names}  # Envoy makes some only when they count
+
     def _logged(self, own: str, count: int) -> list[dict[str, Any]] | None:
-        with self._log.open("rb") as file:
+        with self._reading, self._log.open("rb") as file:
             file.seek(self._read)
             for line in file.read().splitlines(keepends=True):
                 if line.endswith(b"\n"):
                     self._read += len(line)
                     entry = json.loads(line)
                     self._lines.setdefault(entry.pop("client"), []).append(entry)
-        return self._lines.pop(own) if len(self._lines.get(own, ())) >= count else None
+            return self._lines.pop(own) if len(self._lines.get(own, ())) >= count else None
 
 
 class Bench:
-    def __init__(self, binary: Path, folder: Path, cases: Sequence[Case]) -> None:
+    """``more_clusters``: of the module's own, from the upstreams' ports."""
+
+    def __init__(self, binary: Path, folder: Path, cases: Sequence[Case], more_clusters: MoreClusters = lambda _: []) -> None:
         self._binary = binary
         self._folder = folder
         self._cases = cases
+        self._more_clusters = more_clusters
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -134,7 +153,7 @@ class Bench:
             logs = {name: self._folder / f"{name}.log" for name in ("envoy", "sidecar")}
             for log in logs.values():
                 log.touch()
-            groups = clusters(self.upstreams.ports)
+            groups = [*clusters(self.upstreams.ports), *self._more_clusters(self.upstreams.ports)]
             configured = list(listeners(self._cases, logs["envoy"]))
             envoy = stack.enter_context(Envoy(self._binary, self._folder, bootstrap(configured, groups)))
             ours = list(listeners(self._cases, logs["sidecar"]))
@@ -142,6 +161,7 @@ class Bench:
             self.envoy = Side("envoy", envoy, logs["envoy"], self.upstreams)
             self.sidecar = Side("sidecar", sidecar, logs["sidecar"], self.upstreams)
             self._pool = stack.enter_context(ThreadPoolExecutor(2))
+            self.pool = stack.enter_context(ThreadPoolExecutor(32))
             self._listener_of = {}
             for listener in configured:
                 for host in listener.filter_chains[0].network_filter.route_config.virtual_hosts:

@@ -73,6 +73,10 @@ class Envoy:
     def __exit__(self, *_: object) -> None:
         self._stop()
 
+    def stats(self) -> dict[str, int]:
+        lines = (line.rpartition(": ") for line in self._get("/stats?filter=^cluster").splitlines())
+        return {name: int(value) for name, _, value in lines if value.isdigit()}
+
     def _get(self, path: str) -> str:
         address = (self._folder / "admin").read_text().strip()
         with self._open(f"http://{address}{path}", timeout=5) as response:

@@ -61,6 +61,12 @@ class Sidecar:
         await proxy.apply(listeners=self._listeners, routes=[], clusters=self._clusters, load_assignments=[])
         return proxy
 
+    def stats(self) -> dict[str, int]:
+        async def read() -> dict[str, int]:
+            return self.proxy.stats()
+
+        return self._thread.call(read())
+
     def __exit__(self, *_: object) -> None:
         vars(proxy_module).update(FLUSH_SECONDS=self._before[0], SWEEP_SECONDS=self._before[1])
         self._thread.call(self.proxy.__aexit__(None, None, None))

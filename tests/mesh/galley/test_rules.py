@@ -223,7 +223,7 @@ def rule(spec: str) -> str:
         ("workloadSelector: {matchLabels: {a: b}}", "SEA0001", "not supported yet"),
         ("exportTo: ['*', a]", "IST0106", "cannot stand beside"),
         ("exportTo: [.]", "SEA0001", "seen everywhere"),
-        ("trafficPolicy: {connectionPool: {tcp: {maxConnections: 1}}}", "SEA0001", "maxConnections: not supported yet"),
+        ("trafficPolicy: {connectionPool: {http: {maxConcurrentStreams: 1}}}", "SEA0001", "maxConcurrentStreams: not supported yet"),
         ("exportTo: [a, a]", "IST0106", "duplicate entry"),
         ("trafficPolicy: {connectionPool: {http: {h2UpgradePolicy: UPGRADE, useClientProtocol: true}}}", "IST0106", "cannot be true"),
     ],

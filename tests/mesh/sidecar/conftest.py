@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 import uvloop
 
-from mesh.model.cluster import Cluster, Discovery, LbPolicy
+from mesh.model.cluster import CircuitBreakers, Cluster, Discovery, LbPolicy
 from mesh.model.endpoint import Endpoint, LoadAssignment, LocalityEndpoints
 from mesh.model.listener import Direction, FilterChain, HttpConnectionManager, Listener
 from mesh.model.match import MatchKind, RouteMatch, StringMatch
 from mesh.model.node import Node
 from mesh.model.route import Route, RouteConfiguration, VirtualHost, WeightedCluster
+from mesh.policy.circuit_breaker import UNLIMITED
 from mesh.sidecar.proxy import Proxy
 
 LOCALHOST = "127.0.0.1"
@@ -201,7 +202,9 @@ def listener(name: str = "in", port: int = 0, direction: Direction = Direction.I
 def static_cluster(name: str, *ports: int, **changes: Any) -> Cluster:
     endpoints = tuple(Endpoint(LOCALHOST, port) for port in ports)
     assignment = LoadAssignment(name, (LocalityEndpoints(endpoints),))
-    return replace(Cluster(name, Discovery.STATIC, LbPolicy.ROUND_ROBIN, load_assignment=assignment), **changes)
+    breakers = CircuitBreakers(max_retries=UNLIMITED)  # as Istio has it
+    whole = Cluster(name, Discovery.STATIC, LbPolicy.ROUND_ROBIN, load_assignment=assignment, circuit_breakers=breakers)
+    return replace(whole, **changes)
 
 
 def route(cluster: str, *policies: object, prefix: str = "/") -> Route:

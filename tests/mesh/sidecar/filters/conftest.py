@@ -60,6 +60,9 @@ class World:
             timer.cancelled = True
             timer.callback()
 
+    def pool(self, cluster: str) -> None:
+        """No cluster has limits here."""
+
     def background(self, work: Coroutine[Any, Any, object]) -> None:
         self.tasks.add(asyncio.ensure_future(work))
 
