@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from mesh.sidecar.headers import Field
+
 HIGH_WATER_BYTES = 64 * 1024
 """A body nobody takes yet holds this much before its source is paused."""
 
@@ -46,6 +48,8 @@ class BodyTooLarge(Exception):
 class Body:
     """``complete``: the last byte is here. ``failed``: why it never will be. ``received_bytes`` counts what the source brought.
 
+    ``trailers`` are what followed the last byte; they are there once it is complete.
+
     The defaults stand on the class: a body pays only for what happens to it.
     """
 
@@ -59,6 +63,7 @@ class Body:
     failed = ""
     overflowed = False
     received_bytes = 0
+    trailers: dict[str, Field] | None = None
 
     def __init__(self, source: Source | None = None) -> None:
         self._chunks: list[bytes] = []

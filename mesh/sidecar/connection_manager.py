@@ -10,20 +10,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mesh.model.listener import Direction, HttpConnectionManager
 from mesh.model.world import Clock
-from mesh.sidecar.filter import Observer, Request, Response, local_reply
+from mesh.sidecar.filter import Field, Observer, Request, Response, local_reply
 from mesh.sidecar.filter import field as header_field
 from mesh.sidecar.filters.request_id import RequestIds
 from mesh.sidecar.paths import needs_normalizing, normalize
 from mesh.sidecar.wall import WallClock
 from mesh.sidecar.wire.heads import HOP_BY_HOP, INTERNAL, HeadReader, MalformedMessage, tokens
+from mesh.sidecar.wire.http2 import HeadMemory, Http2Settings
 from mesh.sidecar.wire.writing import response_head
 
 if TYPE_CHECKING:
     from mesh.sidecar.downstream import HttpConnection
+    from mesh.sidecar.http2_downstream import Http2Downstream
     from mesh.sidecar.tcp import TcpConnection
 
 _FORWARDED_PROTO: Final = header_field("x-forwarded-proto", "http")
 ENDED_AT_A_TIME: Final = 32
+MAX_CONCURRENT_STREAMS: Final = 1024  # Envoy's default
 _TRAILERS: Final = header_field("te", "trailers")
 _CLOSE: Final = b"connection: close\r\n"
 _TRUSTED: Final = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
@@ -34,15 +37,32 @@ class HttpStats:
     """Envoy's counters under ``http.<stat_prefix>.``."""
 
     downstream_cx_total: int = 0
+    downstream_cx_http2_total: int = 0
+    downstream_cx_drain_close: int = 0
+    downstream_cx_idle_timeout: int = 0
     downstream_cx_active: int = 0
     downstream_cx_destroy_remote_active_rq: int = 0
     downstream_cx_protocol_error: int = 0
     downstream_rq_total: int = 0
+    downstream_rq_http2_total: int = 0
+    downstream_rq_rx_reset: int = 0
+    downstream_rq_tx_reset: int = 0
     downstream_rq_1xx: int = 0
     downstream_rq_2xx: int = 0
     downstream_rq_3xx: int = 0
     downstream_rq_4xx: int = 0
     downstream_rq_5xx: int = 0
+
+
+@dataclass(slots=True)
+class Http2Stats:
+    """Envoy's counters of the downstream codec, under ``http2.``."""
+
+    streams_active: int = 0
+    rx_reset: int = 0
+    tx_reset: int = 0
+    goaway_sent: int = 0
+    header_overflow: int = 0
 
 
 @dataclass(slots=True)
@@ -54,10 +74,16 @@ class Worker:
     wall: WallClock
     reader: HeadReader
     background: Callable[[Coroutine[Any, Any, object]], None]
-    connections: "set[HttpConnection]" = field(default_factory=set)
+    connections: "set[HttpConnection | Http2Downstream]" = field(default_factory=set)
     tcp_connections: "set[TcpConnection]" = field(default_factory=set)
     draining: bool = False
+    http2: Http2Stats = field(default_factory=Http2Stats)
+    memories: dict[Http2Settings, HeadMemory] = field(default_factory=dict)
     ended: "list[tuple[ConnectionManager, Request, Response | None]]" = field(default_factory=list)
+
+    def memory(self, settings: Http2Settings) -> HeadMemory:
+        """Of HTTP/2 heads: one for all connections with these settings."""
+        return self.memories.setdefault(settings, HeadMemory())
 
     def settle(self) -> None:
         """Tell the observers of the streams that have ended. Some at a time: that is half the work of each by itself."""
@@ -89,6 +115,11 @@ class ConnectionManager:
         self.headers_seconds = config.request_headers_timeout_seconds
         self.request_seconds = config.request_timeout_seconds
         self.idle_seconds = config.stream_idle_timeout_seconds
+        self.http2_settings = Http2Settings(
+            max_concurrent_streams=config.http2_max_concurrent_streams or MAX_CONCURRENT_STREAMS,
+            max_header_list_bytes=self.max_head_bytes,
+            max_header_count=self.max_header_count,
+        )
         self._request_ids = request_ids if config.generate_request_id else None
         self._normalize = config.normalize_path
         self._server = header_field("server", config.server_name)
@@ -133,6 +164,13 @@ class ConnectionManager:
         if trailers:
             fields["te"] = _TRAILERS
 
+    def extended_connect(self, request: Request, protocol: str) -> Response | None:
+        """RFC 8441: what is an upgrade in HTTP/1. The answer where it is not allowed."""
+        if protocol not in self._upgrades:
+            return local_reply(403, details="upgrade_failed")
+        request.method, request.upgrade = "GET", protocol
+        return None
+
     def _upgrade(self, request: Request, protocol: str) -> None:
         if protocol in self._upgrades:
             request.upgrade = protocol
@@ -173,6 +211,13 @@ class ConnectionManager:
         if "date" not in fields:
             more = wall.date_line(now) + more
         return response_head(response.status, fields, more + _CLOSE if close else more)
+
+    def complete_fields(self, fields: dict[str, Field], now: float, wall: WallClock) -> None:
+        """What every answer has."""
+        if not self._keep_server:
+            fields["server"] = self._server
+        if "date" not in fields:
+            fields["date"] = wall.date(now)
 
     def observe(self, request: Request, response: Response | None) -> None:
         """A stream has ended: count it, and tell the access log and the metrics."""

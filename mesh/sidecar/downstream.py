@@ -7,11 +7,14 @@ pipelines behind it waits, and soon the client does too.
 import asyncio
 from typing import Final, cast
 
+from mesh.model.listener import Codec
 from mesh.sidecar.body import Body
 from mesh.sidecar.connection_manager import ConnectionManager, Worker
 from mesh.sidecar.exchange import NEVER, Exchange, address_text, answer_with
 from mesh.sidecar.filter import Flag, Request, Response, StreamInfo, local_reply
+from mesh.sidecar.http2_downstream import Http2Downstream
 from mesh.sidecar.wire.chunks import ChunkedReader
+from mesh.sidecar.wire.first_bytes import PREFACE
 from mesh.sidecar.wire.heads import CHUNKED, MalformedMessage, check_start
 from mesh.sidecar.wire.writing import CONTINUE, LAST_CHUNK, chunk, reason
 
@@ -137,7 +140,27 @@ class HttpConnection(Exchange, asyncio.Protocol):
                 raise MalformedMessage("http1.headers_too_large", 431)
             self._begin(data[:end], data[end + 4 :])
         except MalformedMessage as error:
-            self._refuse_message(error)
+            if not self._turned_to_http2(data):
+                self._refuse_message(error)
+
+    def _turned_to_http2(self, data: bytes) -> bool:
+        """What begins a connection and is no HTTP/1 may be HTTP/2's preface. Envoy: ConnectionManagerUtility::autoCreateCodec."""
+        if self._answer_begun or self.manager.config.codec is not Codec.AUTO or data[: len(PREFACE)] != PREFACE[: len(data)]:
+            return False
+        transport = self._open()
+        if len(data) < len(PREFACE) or transport is None:
+            self._buffer = bytearray(data)
+            return True
+        stats = self.manager.stats
+        stats.downstream_cx_total -= 1
+        stats.downstream_cx_active -= 1
+        self._worker.connections.discard(self)
+        connection = Http2Downstream(self.manager, self._worker)
+        connection.original_dst, connection.requested_server_name = self.original_dst, self.requested_server_name
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        connection.data_received(data)
+        return True
 
     def _incomplete_head(self, data: bytes, searched: int) -> None:
         if len(data) > self.manager.max_head_bytes:

@@ -211,6 +211,7 @@ class Proxy:
             "listener.no_filter_chain_match": server.no_filter_chain_match,
             "listener.downstream_pre_cx_timeout": server.inspection_timeouts,
         }
+        result |= {f"http2.{item.name}": getattr(self._worker.http2, item.name) for item in fields(self._worker.http2)}
         groups: list[tuple[str, dict[str, Any]]] = [("http", dict(self._http_stats)), ("tcp", dict(self._tcp_stats))]
         groups.append(("cluster", dict(self.clusters.stats)))
         for group, members in groups:

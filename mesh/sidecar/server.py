@@ -9,9 +9,11 @@ import os
 from collections.abc import Callable, Mapping
 from typing import cast
 
+from mesh.model.listener import Codec
 from mesh.policy.filter_chain_match import TLS, Arrival
 from mesh.sidecar.connection_manager import Worker
 from mesh.sidecar.downstream import HttpConnection
+from mesh.sidecar.http2_downstream import Http2Downstream
 from mesh.sidecar.original_dst import original_dst
 from mesh.sidecar.state import ActiveListener, Refused, Target
 from mesh.sidecar.tcp import TcpChain, TcpConnection
@@ -218,8 +220,10 @@ class _Arrival(asyncio.Protocol):
             transport.close()
 
 
-def make_protocol(target: Target, worker: Worker) -> HttpConnection | TcpConnection:
-    return TcpConnection(target, worker) if isinstance(target, TcpChain) else HttpConnection(target, worker)
+def make_protocol(target: Target, worker: Worker) -> HttpConnection | Http2Downstream | TcpConnection:
+    if isinstance(target, TcpChain):
+        return TcpConnection(target, worker)
+    return Http2Downstream(target, worker) if target.config.codec is Codec.HTTP2 else HttpConnection(target, worker)
 
 
 def _address_of(active: ActiveListener) -> Address:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from mesh.model.world import Clock
+from mesh.sidecar.headers import Field
 
 
 class WallClock:
@@ -16,7 +17,7 @@ class WallClock:
         self._time_of_day = time_of_day
         self._offset_seconds = 0.0
         self._date_second = -1
-        self._date_line = b""
+        self._date: Field = ("", b"")
         self._stamp_second = -1
         self._stamp = ""
         self.tick()
@@ -30,10 +31,17 @@ class WallClock:
     def date_line(self, monotonic_seconds: float) -> bytes:
         """``date: Mon, 23 Nov 2026 07:14:22 GMT`` with its line end."""
         second = int(monotonic_seconds + self._offset_seconds)
-        if second != self._date_second:
-            self._date_second = second
-            self._date_line = f"date: {email.utils.formatdate(second, usegmt=True)}\r\n".encode()
-        return self._date_line
+        return (self._date if second == self._date_second else self._new_date(second))[1]
+
+    def date(self, monotonic_seconds: float) -> Field:
+        """The same, as a field."""
+        second = int(monotonic_seconds + self._offset_seconds)
+        return self._date if second == self._date_second else self._new_date(second)
+
+    def _new_date(self, second: int) -> Field:
+        text = email.utils.formatdate(second, usegmt=True)
+        self._date_second, self._date = second, (text, f"date: {text}\r\n".encode())
+        return self._date
 
     def stamp(self, epoch_seconds: float) -> str:
         """``2026-11-23T07:14:22.123Z``, as Envoy's START_TIME prints it."""

@@ -9,7 +9,7 @@ from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from google.protobuf import wrappers_pb2
 
-from mesh.model.listener import HttpConnectionManager
+from mesh.model.listener import Codec, HttpConnectionManager
 from mesh.xds import access_logs, parts, routes
 
 _MANAGER = hcm_pb2.HttpConnectionManager
@@ -24,6 +24,7 @@ _ROUTER = "envoy.filters.http.router"
 def encode(manager: HttpConnectionManager) -> Any:
     message = _MANAGER(
         stat_prefix=manager.stat_prefix,
+        codec_type=_MANAGER.CodecType.Value(manager.codec.value),
         http_filters=[hcm_pb2.HttpFilter(name=name, typed_config=parts.pack(_FILTERS[name]())) for name in manager.filters],
         access_log=[access_logs.encode_file(log) for log in manager.access_logs],
         upgrade_configs=[_MANAGER.UpgradeConfig(upgrade_type=kind) for kind in manager.upgrades],
@@ -40,6 +41,8 @@ def encode(manager: HttpConnectionManager) -> Any:
             max_headers_count=wrappers_pb2.UInt32Value(value=manager.max_request_header_count)
         ),
     )
+    if manager.http2_max_concurrent_streams is not None:
+        message.http2_protocol_options.max_concurrent_streams.value = manager.http2_max_concurrent_streams
     if manager.metrics is not None:
         message.access_log.append(access_logs.encode_metrics(manager.metrics))
     if manager.route_config is not None:
@@ -54,6 +57,10 @@ def decode(packed: Any) -> HttpConnectionManager:
     has = message.HasField
     files, metrics = access_logs.decode(message.access_log)
     limits = message.common_http_protocol_options
+    codec = _MANAGER.CodecType.Name(message.codec_type)
+    if codec not in Codec.__members__:
+        raise ValueError(f"codec type {codec} is not supported")
+    streams = message.http2_protocol_options.max_concurrent_streams
     return HttpConnectionManager(
         stat_prefix=message.stat_prefix,
         route_config_name=message.rds.route_config_name,
@@ -72,6 +79,8 @@ def decode(packed: Any) -> HttpConnectionManager:
         request_headers_timeout_seconds=parts.seconds(message.request_headers_timeout),
         max_request_headers_kb=message.max_request_headers_kb.value or 60,
         max_request_header_count=limits.max_headers_count.value or 100,
+        codec=Codec[codec],
+        http2_max_concurrent_streams=streams.value if message.http2_protocol_options.HasField("max_concurrent_streams") else None,
     )
 
 
