@@ -110,6 +110,7 @@ def _node(environment: Mapping[str, str], dataplane: str, xds: Address, reports_
             ip=given.get("ip") or own_address(xds),
             name=given["name"],
             namespace=given.get("namespace") or "default",
+            kind=given.get("kind") or "sidecar",
             labels=dict(given.get("labels") or {}),
             workload_name=given.get("workload_name") or "",
             service_account=given.get("service_account") or "",

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mesh.galley.models.destination_rule import DestinationRule
+from mesh.galley.models.gateway import Gateway
 from mesh.galley.models.service import Service
 from mesh.galley.models.service_entry import ServiceEntry
 from mesh.galley.models.virtual_service import VirtualService
 
-Resource = VirtualService | DestinationRule | ServiceEntry | Service
+Resource = VirtualService | DestinationRule | ServiceEntry | Service | Gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Config:
     service_entries: tuple[ServiceEntry, ...] = ()
     services: tuple[Service, ...] = ()
     version: int = 0
+    gateways: tuple[Gateway, ...] = ()
 
 
 def config_of(resources: Iterable[Resource], version: int = 0) -> Config:
@@ -33,4 +35,5 @@ def config_of(resources: Iterable[Resource], version: int = 0) -> Config:
         tuple(r for r in ordered if isinstance(r, ServiceEntry)),
         tuple(r for r in ordered if isinstance(r, Service)),
         version,
+        tuple(r for r in ordered if isinstance(r, Gateway)),
     )

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from mesh.galley.config import Resource
 from mesh.galley.diagnostics import did_you_mean
 from mesh.galley.models.destination_rule import DestinationRule, DestinationRuleSpec
+from mesh.galley.models.gateway import Gateway, GatewaySpec
 from mesh.galley.models.service import Service, ServiceSpec
 from mesh.galley.models.service_entry import ServiceEntry, ServiceEntrySpec
 from mesh.galley.models.types import Meta
@@ -45,6 +46,7 @@ KINDS = (
     Kind(NETWORKING, "VirtualService", "virtualservices", ISTIO_VERSIONS, VirtualServiceSpec, VirtualService),
     Kind(NETWORKING, "DestinationRule", "destinationrules", ISTIO_VERSIONS, DestinationRuleSpec, DestinationRule),
     Kind(NETWORKING, "ServiceEntry", "serviceentries", ISTIO_VERSIONS, ServiceEntrySpec, ServiceEntry),
+    Kind(NETWORKING, "Gateway", "gateways", ISTIO_VERSIONS, GatewaySpec, Gateway),
     Kind("", "Service", "services", ("v1",), ServiceSpec, Service, strict=False),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
@@ -72,7 +74,6 @@ NOT_YET = {
 """Istio's and Gateway API's kinds that would change traffic: to let them pass would be to lie."""
 
 WITHOUT_MEANING = {
-    NETWORKING: ("Gateway",),
     "gateway.networking.k8s.io": ("Gateway", "GatewayClass"),
     "": (
         "Namespace",
@@ -92,7 +93,7 @@ WITHOUT_MEANING = {
     "networking.k8s.io": ("Ingress", "IngressClass", "NetworkPolicy"),
     "rbac.authorization.k8s.io": ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"),
 }
-"""Parts of ordinary files that this mesh has no use for: workloads come from the topology, and there are no gateways."""
+"""Parts of ordinary files that this mesh has no use for: workloads come from the topology."""
 
 
 @dataclass(frozen=True, slots=True)

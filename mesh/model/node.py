@@ -33,12 +33,14 @@ class Bindings:
     ``http_proxy_port`` is Istio's ``proxyHttpPort`` listener (route name ``http_proxy``): apps reach it by the usual HTTP_PROXY.
     ``egress_ports`` maps a service port to the local port of its egress listener (route name = the service port); HTTP services share
     it, told apart by Host. ``tcp_ports`` maps ``service:port`` to a local port of its own, for what no header tells apart.
+    ``gateway_ports``: of a gateway, the port of a Gateway's server to the local one.
     """
 
     inbound: tuple[InboundPort, ...] = ()
     http_proxy_port: int | None = None
     egress_ports: Mapping[int, int] = field(default_factory=dict)
     tcp_ports: Mapping[str, int] = field(default_factory=dict)
+    gateway_ports: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

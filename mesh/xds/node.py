@@ -39,8 +39,15 @@ def _bindings_to_json(bindings: Bindings) -> dict[str, Any]:
     inbound = [
         {"name": p.name, "listen_port": p.listen_port, "app_port": p.app_port, "app_protocol": p.app_protocol} for p in bindings.inbound
     ]
+    gateway = {str(port): local for port, local in bindings.gateway_ports.items()}
     egress = {str(service): local for service, local in bindings.egress_ports.items()}
-    return {"inbound": inbound, "http_proxy_port": bindings.http_proxy_port, "egress_ports": egress, "tcp_ports": dict(bindings.tcp_ports)}
+    return {
+        "inbound": inbound,
+        "http_proxy_port": bindings.http_proxy_port,
+        "egress_ports": egress,
+        "tcp_ports": dict(bindings.tcp_ports),
+        "gateway_ports": gateway,
+    }
 
 
 def bindings_from_json(data: Mapping[str, Any]) -> Bindings:
@@ -49,6 +56,7 @@ def bindings_from_json(data: Mapping[str, Any]) -> Bindings:
         inbound=tuple(InboundPort(**port) for port in data.get("inbound", ())),
         http_proxy_port=data.get("http_proxy_port"),
         egress_ports={int(service): int(local) for service, local in (data.get("egress_ports") or {}).items()},
+        gateway_ports={int(port): int(local) for port, local in (data.get("gateway_ports") or {}).items()},
         tcp_ports={str(service): int(local) for service, local in (data.get("tcp_ports") or {}).items()},
     )
 

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from mesh.galley.models.destination_rule import DestinationRuleSpec
+from mesh.galley.models.gateway import GatewaySpec
 from mesh.galley.models.service import ServiceSpec
 from mesh.galley.models.service_entry import ServiceEntrySpec
 from mesh.galley.models.virtual_service import VirtualServiceSpec
 from mesh.galley.rules.destination_rule import destination_rule_problems
+from mesh.galley.rules.gateway import gateway_problems
 from mesh.galley.rules.service import service_problems
 from mesh.galley.rules.service_entry import service_entry_problems
 from mesh.galley.rules.virtual_service import virtual_service_problems
@@ -26,6 +28,8 @@ def rules_for(spec: BaseModel) -> Iterator[Problem]:
             return destination_rule_problems(spec)
         case ServiceEntrySpec():
             return service_entry_problems(spec)
+        case GatewaySpec():
+            return gateway_problems(spec)
         case ServiceSpec():
             return service_problems(spec)
         case _:

@@ -14,7 +14,6 @@ from mesh.galley.rules.words import (
     odd,
     port_problems,
     regex_problems,
-    without_effect,
 )
 from mesh.galley.schema import Problem
 
@@ -60,10 +59,6 @@ def _gateways(spec: VirtualServiceSpec) -> Iterator[Problem]:
     for index, name in enumerate(spec.gateways):
         if not name:
             yield bad((*SPEC, "gateways", index), "a gateway cannot be empty")
-    others = [name for name in spec.gateways if name and name != "mesh"]
-    if others:
-        also = "" if spec.in_mesh else '; add "mesh" to make the sidecars follow it'
-        yield without_effect((*SPEC, "gateways"), f"there are no gateways yet: nothing comes in by {', '.join(others)}{also}")
 
 
 def _match(match: HTTPMatchRequest, path: Path) -> Iterator[Problem]:

@@ -80,7 +80,7 @@ def _explicit(mesh: Mesh, node: Node) -> Iterator[Listener]:
         listener = Listener(f"{node.ip}_{inbound.listen_port}", node.ip, inbound.listen_port, chains, direction=Direction.INBOUND)
         yield _inspecting(listener)
     for service, service_port, local in _tcp_bindings(mesh, node):
-        yield _outbound_listener(f"{node.ip}_{local}", node.ip, local, tcp_routes.outbound(mesh, node, service, service_port, _logs(mesh)))
+        yield _outbound_listener(f"{node.ip}_{local}", node.ip, local, tcp_routes.outbound(mesh, node, service, service_port, logs(mesh)))
     ports = [(port, str(service_port)) for service_port, port in sorted(node.bindings.egress_ports.items())]
     if node.bindings.http_proxy_port:
         ports.append((node.bindings.http_proxy_port, names.HTTP_PROXY))
@@ -126,7 +126,7 @@ def _sniffed(http: HttpConnectionManager, tcp: tuple[FilterChain, ...]) -> tuple
     return (sniffed, *raw, *(replace(chain, transport_protocol=TLS) for chain in tcp))
 
 
-def _logs(mesh: Mesh) -> tuple[AccessLogFile, ...]:
+def logs(mesh: Mesh) -> tuple[AccessLogFile, ...]:
     return _LOGS[mesh.access_log_encoding]
 
 
@@ -194,7 +194,7 @@ def _numbered(name: str, number: int) -> str:
 def _captured_tcp(mesh: Mesh, node: Node, services: list[tuple[Service, ServicePort]], *, alone: bool) -> Iterator[FilterChain]:
     """A port with one TCP service is that service's; else each is known by the addresses it resolves to, as Istio does without a VIP."""
     for service, port in services:
-        chains = tcp_routes.outbound(mesh, node, service, port, _logs(mesh))
+        chains = tcp_routes.outbound(mesh, node, service, port, logs(mesh))
         if alone and len(services) == 1:
             yield from chains
             continue
@@ -206,7 +206,7 @@ def _captured_tcp(mesh: Mesh, node: Node, services: list[tuple[Service, ServiceP
 def _inbound_chains(mesh: Mesh, node: Node, inbound: InboundPort) -> tuple[FilterChain, ...]:
     served = served_by(mesh, node, inbound)
     number = served[1].number if served else inbound.listen_port
-    tcp = FilterChain(tcp_routes.inbound(node, number, _logs(mesh)))
+    tcp = FilterChain(tcp_routes.inbound(node, number, logs(mesh)))
     if served and is_tcp(served[1]):
         return (tcp,)
     http = _inbound(mesh, node, inbound, number)

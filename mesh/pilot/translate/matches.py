@@ -8,10 +8,13 @@ from mesh.model.match import HeaderMatch, MatchKind, QueryMatch, RouteMatch, Str
 from mesh.model.node import Node
 
 
-def applies(match: istio.HTTPMatchRequest, node: Node, port: int) -> bool:
+def applies(match: istio.HTTPMatchRequest, node: Node, port: int, gateways: tuple[str, ...] = ("mesh",)) -> bool:
+    """``gateways``: the names by which a match may mean this proxy. At a gateway nobody knows the source's labels."""
+    if gateways != ("mesh",) and (match.source_labels or match.source_namespace):
+        return False
     return (
         (match.port is None or match.port == port)
-        and (not match.gateways or "mesh" in match.gateways)
+        and (not match.gateways or bool(set(gateways) & set(match.gateways)))
         and match.source_labels.items() <= node.labels.items()
         and match.source_namespace in ("", node.namespace)
     )

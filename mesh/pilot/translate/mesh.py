@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from mesh.galley.config import Config
 from mesh.galley.models.destination_rule import DestinationRule
+from mesh.galley.models.gateway import Gateway
 from mesh.galley.models.service import Service as KubernetesService
 from mesh.galley.models.service_entry import ServiceEntry
 from mesh.galley.models.virtual_service import VirtualService
@@ -30,6 +31,7 @@ class Mesh:
     virtual_services: tuple[VirtualService, ...]
     destination_rules: tuple[DestinationRule, ...]
     version: int = 0
+    gateways: tuple[Gateway, ...] = ()
     access_log_encoding: str = "TEXT"  # or JSON: Istio's meshConfig.accessLogEncoding
 
     def service(self, hostname: str) -> Service | None:
@@ -62,7 +64,7 @@ def view(config: Config, workloads: tuple[Workload, ...], access_log_encoding: s
     for service in services:
         first.setdefault(service.hostname, service)
     ordered = tuple(sorted(first.values(), key=lambda service: service.hostname))
-    return Mesh(ordered, workloads, config.virtual_services, config.destination_rules, config.version, access_log_encoding)
+    return Mesh(ordered, workloads, config.virtual_services, config.destination_rules, config.version, config.gateways, access_log_encoding)
 
 
 def _from_kubernetes(service: KubernetesService) -> Service:

@@ -7,8 +7,10 @@ from mesh.model.cluster import Cluster, LbPolicy
 from mesh.model.endpoint import LoadAssignment
 from mesh.model.node import Node
 from mesh.pilot.snapshot import Parts
-from mesh.pilot.translate import clusters, listeners, names, routes
+from mesh.pilot.translate import clusters, gateways, listeners, names, routes
 from mesh.pilot.translate.mesh import Mesh, is_http
+
+ROUTER = "router"  # a gateway, as Istio's node ids say
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,9 @@ def share(mesh: Mesh) -> Shared:
 def build(mesh: Mesh, shared: Shared, node: Node) -> Parts:
     if node.generator == "grpc":
         return _proxyless(mesh, shared, node)
+    if node.kind == ROUTER:
+        found = gateways.build(mesh, node, listeners.logs(mesh))
+        return Parts(found, gateways.configurations(mesh, node), (*shared.clusters, *clusters.fixed(node)), shared.endpoints)
     configurations = [routes.outbound(mesh, node, port) for port in listeners.outbound_ports(mesh, node)]
     if node.bindings.http_proxy_port:
         configurations.append(routes.http_proxy(mesh, node))

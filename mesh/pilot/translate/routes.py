@@ -96,23 +96,30 @@ def _routes(mesh: Mesh, node: Node, service: Service, port: ServicePort) -> Iter
         operation = f"{service.hostname}:{port.number}/*"
         yield Route(ANY, (cluster,), (actions.DEFAULT_RETRY,), "default", operation)
         return
+    yield from of_rule(mesh, node, rule, port.number, service.hostname)
+
+
+def of_rule(
+    mesh: Mesh, node: Node, rule: VirtualService, port: int, hostname: str, gateways: tuple[str, ...] = ("mesh",)
+) -> Iterator[Route]:
+    """The HTTP routes of a VirtualService for one host, in their order; nothing after a catch-all can be reached."""
     for http in rule.spec.http:
-        for match, name in _matches(http, node, port.number):
-            yield _route(mesh, rule, http, match, name, port.number, service)
+        for match, name in _matches(http, node, port, gateways):
+            yield _route(mesh, rule, http, match, name, port, hostname)
             if match == ANY:
-                return  # nothing after a catch-all can be reached
+                return
 
 
-def _matches(http: HTTPRoute, node: Node, port: int) -> Iterator[tuple[RouteMatch, str]]:
+def _matches(http: HTTPRoute, node: Node, port: int, gateways: tuple[str, ...]) -> Iterator[tuple[RouteMatch, str]]:
     if not http.match:
         yield ANY, http.name
     for number, match in enumerate(http.match):
-        if matches.applies(match, node, port):
+        if matches.applies(match, node, port, gateways):
             yield matches.translate(match), ".".join(part for part in (http.name, match.name or (str(number) if http.name else "")) if part)
 
 
-def _route(mesh: Mesh, rule: VirtualService, http: HTTPRoute, match: RouteMatch, name: str, port: int, service: Service) -> Route:
+def _route(mesh: Mesh, rule: VirtualService, http: HTTPRoute, match: RouteMatch, name: str, port: int, hostname: str) -> Route:
     where = f"/apis/networking.istio.io/v1/namespaces/{rule.meta.namespace}/virtual-service/{rule.meta.name}"
     clusters = actions.clusters(mesh, http, rule.meta.namespace, port)
     policies = actions.policies(mesh, http, rule.meta.namespace, port, match)
-    return Route(match, clusters, policies, name, f"{service.hostname}:{port}/*", {"config": where})
+    return Route(match, clusters, policies, name, f"{hostname}:{port}/*", {"config": where})

@@ -30,9 +30,9 @@ def outbound(mesh: Mesh, node: Node, service: Service, port: ServicePort, logs: 
     rule = mesh.virtual_service(service.hostname)
     chains: list[FilterChain] = []
     if rule is not None and is_tls(port):
-        chains += _tls(mesh, node, rule, port, proxy)
+        chains += by_server_name(mesh, node, rule, port.number, proxy)
     elif rule is not None:
-        chains += _tcp(mesh, node, rule, port, proxy)
+        chains += by_port(mesh, node, rule, port.number, proxy)
     if not any(not chain.destination_prefixes and not chain.server_names for chain in chains):
         chains.append(FilterChain(proxy))
     return tuple(chains)
@@ -45,46 +45,52 @@ def _idle(mesh: Mesh, service: Service) -> float | None:
     return tcp.idle_timeout if tcp else None
 
 
-def _tcp(mesh: Mesh, node: Node, rule: istio.VirtualService, port: ServicePort, proxy: TcpProxy) -> Iterator[FilterChain]:
+def by_port(
+    mesh: Mesh, node: Node, rule: istio.VirtualService, port: int, proxy: TcpProxy, gateways: tuple[str, ...] = ("mesh",)
+) -> Iterator[FilterChain]:
+    """A rule's tcp routes."""
     for route in rule.spec.tcp:
         routed = _routed(mesh, rule, route.route, port, proxy)
         if not route.match:
             yield FilterChain(routed)
             return
         for match in route.match:
-            if _applies(match, node, port):
+            if _applies(match, node, port, gateways):
                 yield FilterChain(routed, destination_prefixes=match.destination_subnets)
                 if not match.destination_subnets:
                     return  # all the others come too late
 
 
-def _tls(mesh: Mesh, node: Node, rule: istio.VirtualService, port: ServicePort, proxy: TcpProxy) -> Iterator[FilterChain]:
+def by_server_name(
+    mesh: Mesh, node: Node, rule: istio.VirtualService, port: int, proxy: TcpProxy, gateways: tuple[str, ...] = ("mesh",)
+) -> Iterator[FilterChain]:
+    """A rule's tls routes."""
     taken: set[str] = set()
     for route in rule.spec.tls:
         routed = _routed(mesh, rule, route.route, port, proxy)
         for match in route.match:
             free = tuple(host for host in match.sni_hosts if host not in taken)
-            if free and _applies(match, node, port):
+            if free and _applies(match, node, port, gateways):
                 taken.update(free)
                 chain = FilterChain(routed, destination_prefixes=match.destination_subnets)
                 yield chain if "*" in free else replace(chain, server_names=free)
 
 
-def _applies(match: istio.L4MatchAttributes | istio.TLSMatchAttributes, node: Node, port: ServicePort) -> bool:
+def _applies(match: istio.L4MatchAttributes | istio.TLSMatchAttributes, node: Node, port: int, gateways: tuple[str, ...]) -> bool:
+    if gateways != ("mesh",) and (match.source_labels or match.source_namespace):
+        return False  # nobody knows them at a gateway
     return (
-        (match.port is None or match.port == port.number)
-        and (not match.gateways or "mesh" in match.gateways)
+        (match.port is None or match.port == port)
+        and (not match.gateways or bool(set(gateways) & set(match.gateways)))
         and match.source_labels.items() <= node.labels.items()
         and match.source_namespace in ("", node.namespace)
     )
 
 
-def _routed(
-    mesh: Mesh, rule: istio.VirtualService, destinations: Sequence[istio.RouteDestination], port: ServicePort, proxy: TcpProxy
-) -> TcpProxy:
+def _routed(mesh: Mesh, rule: istio.VirtualService, destinations: Sequence[istio.RouteDestination], port: int, proxy: TcpProxy) -> TcpProxy:
     """By weight; one destination takes all, whatever its weight."""
     found = [
-        WeightedCluster(actions.cluster(mesh, one.destination, rule.meta.namespace, port.number), one.weight)
+        WeightedCluster(actions.cluster(mesh, one.destination, rule.meta.namespace, port), one.weight)
         for one in destinations
         if one.weight or len(destinations) == 1
     ]

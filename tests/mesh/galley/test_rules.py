@@ -290,3 +290,48 @@ def test_a_service_may_have_fields_that_do_not_matter_here() -> None:
         "sessionAffinity: None, clusterIP: None, type: ClusterIP, ports: [{port: 80, targetPort: http, nodePort: 30080}]"
     )
     assert found_in(text) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ("{}", "a gateway needs at least one server"),
+        ("+{port: {number: 80, protocol: HTTP}, hosts: [a]}", "servers[0].port: name: Required value"),
+        ("+{port: {number: 80, name: a, protocol: FTP}, hosts: [a]}", 'protocol: "FTP" is not a protocol'),
+        ("+{port: {number: 0, name: a, protocol: HTTP}, hosts: [a]}", "port must be between 1-65535, not 0"),
+        ("+{port: {number: 80, name: a, protocol: HTTP}, hosts: ['A_B/c']}", '"A_B" is not a namespace'),
+        (
+            "+{port: {number: 80, name: a, protocol: HTTP}, hosts: [a], bind: 1.1.1.1}",
+            "bind: an address to bind to",
+        ),
+        (
+            "+{port: {number: 443, name: a, protocol: HTTPS}, hosts: [a]}",
+            "server must have TLS settings for HTTPS",
+        ),
+        (
+            "+{port: {number: 80, name: a, protocol: HTTP}, hosts: [a], tls: {mode: SIMPLE}}",
+            "server cannot have TLS settings for plain HTTP ports",
+        ),
+        (
+            "+{port: {number: 443, name: a, protocol: HTTPS}, hosts: [a], tls: {mode: SIMPLE, credentialName: c}}",
+            "mode SIMPLE is not supported yet",
+        ),
+        (
+            "+{port: {number: 443, name: a, protocol: TLS}, hosts: [a], tls: {httpsRedirect: true}}",
+            "it is for plain HTTP ports",
+        ),
+        ("{servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: [a]}]}", "a gateway without a selector"),
+    ],
+)
+def test_gateways(spec: str, problem: str) -> None:
+    """``+``: what follows is a gateway's only server."""
+    if spec.startswith("+"):
+        spec = f"{{selector: {{a: b}}, servers: [{spec[1:]}]}}"
+    found = found_in(f"apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: a}}\nspec: {spec}\n")
+    assert any(problem in one[1] for one in found), found
+
+
+def test_a_sound_gateway_is_taken() -> None:
+    server = "{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*', ns/a.example, ./b], tls: {httpsRedirect: true}}"
+    text = f"apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: a}}\nspec: {{selector: {{a: b}}, servers: [{server}]}}\n"
+    assert found_in(text) == []
