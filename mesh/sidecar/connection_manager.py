@@ -29,6 +29,14 @@ ENDED_AT_A_TIME: Final = 32
 MAX_CONCURRENT_STREAMS: Final = 1024  # Envoy's default
 _TRAILERS: Final = header_field("te", "trailers")
 _CLOSE: Final = b"connection: close\r\n"
+EDGE_REMOVED: Final = (
+    "x-forwarded-proto",
+    "x-request-id",
+    "x-envoy-decorator-operation",
+    "x-envoy-original-path",
+    "x-envoy-downstream-service-cluster",
+    "x-envoy-downstream-service-node",
+)
 _TRUSTED: Final = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
 
 
@@ -123,6 +131,7 @@ class ConnectionManager:
         self._request_ids = request_ids if config.generate_request_id else None
         self._normalize = config.normalize_path
         self._server = header_field("server", config.server_name)
+        self._edge = config.use_remote_address
         self._keep_server = config.pass_through_server_header
         self._upgrades = frozenset(name.lower() for name in config.upgrades)
 
@@ -180,6 +189,8 @@ class ConnectionManager:
     def prepare(self, request: Request) -> Response | None:
         """What every request goes through; the answer where the path is none. Envoy: ConnectionManagerUtility::mutateRequestHeaders."""
         fields = request.headers.fields
+        if self._edge:
+            self._meet(request)
         if "x-forwarded-proto" not in fields:
             fields["x-forwarded-proto"] = _FORWARDED_PROTO
         elif fields["x-forwarded-proto"][0] == "https":
@@ -201,6 +212,16 @@ class ConnectionManager:
                 request.path = normal
                 return None
         return local_reply(400, details="path_normalization_failed")
+
+    def _meet(self, request: Request) -> None:
+        """At the edge nobody is trusted: who the client is, is what his connection says. Envoy: use_remote_address, no trusted hops."""
+        headers = request.headers
+        address = request.stream.downstream_remote.rpartition(":")[0].strip("[]")
+        before = headers.get("x-forwarded-for")
+        headers.set("x-forwarded-for", f"{before},{address}" if before else address)
+        headers.set("x-envoy-external-address", address)
+        for name in EDGE_REMOVED:
+            headers.remove(name)
 
     # --- the response
 

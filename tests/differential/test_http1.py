@@ -198,9 +198,14 @@ CASES = [
         RED,
         get(),
         get(x_forwarded_for="1.2.3.4"),
+        get(x_forwarded_for="1.2.3.4, 5.6.7.8"),
         get(x_envoy_retry_on="5xx"),
+        get(x_forwarded_proto="https"),
+        get(x_forwarded_host="else.where"),
+        get(x_envoy_external_address="1.2.3.4", x_envoy_internal="true", x_envoy_original_path="/a", x_envoy_decorator_operation="o"),
+        get(x_request_id="mine"),
+        get(x_envoy_peer_metadata="x", x_envoy_downstream_service_cluster="c", x_envoy_downstream_service_node="n"),
         manager=replace(PLAIN, use_remote_address=True),
-        known="the sidecar does not know use_remote_address",
     ),
 ]
 

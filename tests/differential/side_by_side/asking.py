@@ -60,9 +60,14 @@ class Seen:
     def shadow(self) -> bool:
         return "-shadow" in {name.lower(): value for name, value in self.headers}.get("host", "")
 
+    @property
+    def at_the_edge(self) -> bool:
+        """The client is on this machine: then Envoy says the machine's first address, we the one that he came from."""
+        return any(name.lower() == "x-envoy-external-address" for name, _ in self.headers)
+
     def comparable(self) -> tuple[Any, ...]:
         headers = [pair for pair in self.headers if pair[0].lower() != "x-key"]
-        if self.shadow:  # a copy names the machine that it comes from, each proxy in its own way
+        if self.shadow or self.at_the_edge:  # a copy names the machine that it comes from, each proxy in its own way
             headers = [(name, re.sub(r"[^,]+$", "OWN", value) if name == "x-forwarded-for" else value) for name, value in headers]
         return self.cluster, self.method, self.path, normal(headers), self.body
 

@@ -29,7 +29,7 @@ spec: {{selector: {selector}, servers: [{servers}]}}
 def rule(
     hosts: str, gateways: str = "[edge]", to: str = "reviews", name: str = "one", namespace: str = "default", kind: str = "http"
 ) -> str:
-    match = ", match: [{sniHosts: %s}]" % hosts if kind == "tls" else ""
+    match = f", match: [{{sniHosts: {hosts}}}]" if kind == "tls" else ""
     return f"""apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {{name: {name}, namespace: {namespace}}}
