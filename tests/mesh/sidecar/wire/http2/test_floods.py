@@ -141,6 +141,11 @@ def test_they_may_come_now_and_then(name: str) -> None:
     assert not server.connection.over
 
 
+def test_a_long_silence_earns_no_more_than_there_was_at_first(server: Scripted) -> None:
+    server.clock.now += 1_000_000.0
+    assert until_over(server, frame(PING, payload=bytes(8)), at_most=10_000) <= 2_010
+
+
 def test_window_updates_for_what_was_sent_are_no_flood(server: Scripted) -> None:
     server.send(server.headers(1, GET))
     server.connection.send_response(1, 200, {}, end_stream=False)

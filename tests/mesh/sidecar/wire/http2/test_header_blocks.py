@@ -13,7 +13,7 @@ from scripted_peer import END_HEADERS, END_STREAM, Scripted, fields, frame, make
 from mesh.sidecar.headers import Headers
 from mesh.sidecar.wire.http2 import Http2Settings, header_blocks, huffman
 from mesh.sidecar.wire.http2.head_reader import HeadReader
-from mesh.sidecar.wire.http2.header_blocks import BlockError, BlockMemory, encode_field
+from mesh.sidecar.wire.http2.header_blocks import BlockError, BlockMemory, HeadTooLarge, encode_field
 from mesh.sidecar.wire.http2.heads import HeadMemory, read_request
 
 HUFFMAN = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
@@ -246,3 +246,27 @@ def test_both_ends_of_ours_understand_each_other() -> None:
     server.connection.receive(client.connection.take())
     head = server.calls[0][2]
     assert (head.method, head.path, head.authority, head.scheme, head.fields) == ("POST", "/p?q=1", "[::1]:80", "https", found)
+
+
+def known_shape(*pairs: tuple[str, str]) -> HeadReader:
+    """A reader that has learnt the shape of a request with these fields."""
+    reader = HeadReader(HeadMemory(), Http2Settings())
+    reader.acknowledged()
+    reader.read(b"\x20")
+    reader.request(stateless_block([*PLAIN, *pairs], huffman_coded=False), end_stream=True)
+    return reader
+
+
+PLAIN = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/a")]
+
+
+def test_a_block_of_a_known_shape_that_is_cut_short_is_refused() -> None:
+    reader = known_shape(("x-request-id", "1"))
+    with pytest.raises(BlockError):
+        reader.request(stateless_block([*PLAIN, ("x-request-id", "1234567")], huffman_coded=False)[:-2], end_stream=True)
+
+
+def test_a_head_of_a_known_shape_may_be_too_large() -> None:
+    reader = known_shape(("x-request-id", "1"))
+    with pytest.raises(HeadTooLarge):
+        reader.request(stateless_block([*PLAIN, ("x-request-id", "1" * 62_000)], huffman_coded=False), end_stream=True)

@@ -70,6 +70,18 @@ def test_data_waits_for_the_connections_window_and_streams_take_turns() -> None:
     assert [call[1] for call in server.calls if call[0] == "window"] == [1, 3]
 
 
+def test_the_stream_that_went_last_waits_for_the_others() -> None:
+    server = make_server()
+    server.send(settings(initial_window_size=1_000_000), *[server.headers(stream_id, GET) for stream_id in (1, 3, 5)])
+    server.connection.pause_writing()
+    for stream_id in (1, 3, 5):
+        server.connection.send_response(stream_id, 200, {}, end_stream=False)
+        server.connection.send_data(stream_id, bytes(100_000), end_stream=True)
+    server.connection.resume_writing()
+    assert [found.stream_id for found in server.written() if found.kind == DATA] == [1, 3, 5, 1]
+    assert [server.send(window_update(0, 10_000))[0].stream_id for _ in range(4)] == [3, 5, 1, 3]
+
+
 def test_frames_are_as_long_as_the_peer_allows(server: Scripted) -> None:
     server.send(settings(max_frame_size=20_000), server.headers(1, GET))
     server.connection.send_response(1, 200, {}, end_stream=False)
