@@ -22,6 +22,14 @@ class LbPolicy(Enum):
     CLUSTER_PROVIDED = "CLUSTER_PROVIDED"  # the original destination decides
 
 
+class HttpProtocol(Enum):
+    """What is spoken to the endpoints. DOWNSTREAM: what the client speaks."""
+
+    HTTP1 = "HTTP1"
+    HTTP2 = "HTTP2"
+    DOWNSTREAM = "DOWNSTREAM"
+
+
 @dataclass(frozen=True, slots=True)
 class CircuitBreakers:
     """None means Envoy's default of 1024 (3 for retries)."""
@@ -71,4 +79,6 @@ class Cluster:
     idle_timeout_seconds: float | None = None  # of pooled connections; None is Envoy's default of 1 h
     max_connection_seconds: float | None = None  # an older connection takes no more requests
     keepalive: TcpKeepalive | None = None
+    http_protocol: HttpProtocol = HttpProtocol.HTTP1
+    max_concurrent_streams: int | None = None  # of an HTTP/2 connection; None is Envoy's default of 1024
     metadata: Mapping[str, str] = field(default_factory=dict)  # more keys under ``istio``: ``config``, ``subset``

@@ -5,8 +5,8 @@ has to wait, and go from one connection to the other and back without a coroutin
 """
 
 import asyncio
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mesh.sidecar.filter import Request, Reset, Response
 from mesh.sidecar.strand import Signal
@@ -14,7 +14,19 @@ from mesh.sidecar.strand import Signal
 if TYPE_CHECKING:
     from mesh.sidecar.host import Host
     from mesh.sidecar.upstream import UpstreamCluster
-    from mesh.sidecar.upstream_connection import UpstreamConnection
+
+
+class Carrier(Protocol):
+    """An HTTP/1 connection, or one stream of an HTTP/2 connection."""
+
+    @property
+    def local_address(self) -> str: ...
+
+    def start(self, request: Request, came: Callable[[Response | Reset], None]) -> None: ...
+
+    def abandon(self, request: Request) -> None: ...
+
+    def give_back(self) -> None: ...
 
 
 class Attempt(Signal[Response]):
@@ -22,7 +34,7 @@ class Attempt(Signal[Response]):
 
     __slots__ = ("_cluster", "_connection", "_host", "_request")
 
-    def __init__(self, cluster: "UpstreamCluster", host: "Host", connection: "UpstreamConnection", request: Request) -> None:
+    def __init__(self, cluster: "UpstreamCluster", host: "Host", connection: Carrier, request: Request) -> None:
         super().__init__()
         self._cluster = cluster
         self._host = host

@@ -76,6 +76,8 @@ class Reset(enum.Enum):
     CONNECTION_TIMEOUT = "connection timeout"  # connect-failure, too
     CONNECTION_TERMINATION = "connection termination"  # reset; the request may have been worked on
     REUSED_CONNECTION = "connection termination "  # reset-before-request: a pooled connection was closed before it took the request
+    REMOTE_RESET = "remote reset"  # HTTP/2: of this stream only
+    REFUSED_STREAM = "remote refused stream reset"  # HTTP/2: surely not worked on, or gone away before it was
     OVERFLOW = "overflow"  # not retried
     PROTOCOL_ERROR = "protocol error"  # the upstream spoke garbage: Envoy answers 502
     NO_HEALTHY_UPSTREAM = "no healthy upstream"

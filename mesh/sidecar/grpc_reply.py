@@ -15,6 +15,11 @@ _CONTENT_TYPE: Final = field("content-type", "application/grpc")
 _NO_LENGTH: Final = field("content-length", "0")
 
 
+def status_for(http_status: int) -> int:
+    """What a gRPC client takes an answer for that says nothing about it."""
+    return _STATUSES.get(http_status, 0 if http_status == 200 else _UNKNOWN)
+
+
 def asks_for_grpc(fields: dict[str, Field]) -> bool:
     """Whether a request's fields are a gRPC call's."""
     found = fields.get("content-type")
@@ -27,7 +32,7 @@ def as_grpc(response: Response) -> Response:
     text = response.body.take()
     response.body.close()
     fields["content-type"] = _CONTENT_TYPE
-    fields["grpc-status"] = field("grpc-status", str(_STATUSES.get(response.status, _UNKNOWN)))
+    fields["grpc-status"] = field("grpc-status", str(status_for(response.status)))
     if text:
         fields["grpc-message"] = field("grpc-message", _percent_encoded(text))
         fields["content-length"] = _NO_LENGTH

@@ -14,6 +14,7 @@ from mesh.model.cluster import Cluster
 from mesh.model.endpoint import Endpoint
 from mesh.model.world import Clock
 from mesh.sidecar.filter import Reset
+from mesh.sidecar.http2_pool import Http2Pool
 from mesh.sidecar.limits import Pool, Queue, keep_alive
 from mesh.sidecar.upstream_connection import UpstreamConnection
 from mesh.sidecar.wire.heads import HeadReader
@@ -52,6 +53,7 @@ class Host:
         self.address = f"[{endpoint.address}]:{endpoint.port}" if ":" in endpoint.address else f"{endpoint.address}:{endpoint.port}"
         self.stats = HostStats()
         self.removed = False
+        self._streams: Http2Pool | None = None
         self._idle: list[UpstreamConnection] = []
         self._busy: set[UpstreamConnection] = set()
         self._connecting = 0
@@ -83,14 +85,20 @@ class Host:
         self._connecting += 1
         connection = UpstreamConnection(self, self._reader)
         try:
-            return await self._connect(connection)
+            return await self.connect(connection) or connection
         finally:
             self._connecting -= 1
             if connection.opened_seconds is None:  # else it is told when the connection is lost
                 self.pool.closed()
                 self._queue.offer(None)
 
-    async def _connect(self, connection: UpstreamConnection) -> UpstreamConnection | ConnectFailure:
+    def streams(self) -> Http2Pool:
+        """Where HTTP/2 is spoken."""
+        if self._streams is None:
+            self._streams = Http2Pool(self, self._clock, self.pool.memory)
+        return self._streams
+
+    async def connect(self, connection: asyncio.Protocol) -> ConnectFailure | None:
         loop = asyncio.get_running_loop()
         bind = (self.cluster.bind_address, 0) if self.cluster.bind_address else None
         self.stats.cx_total += 1
@@ -105,7 +113,7 @@ class Host:
             return ConnectFailure(
                 Reset.CONNECTION_FAILURE, os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or ""
             )
-        return connection
+        return None
 
     def opened(self, connection: UpstreamConnection) -> None:
         self.stats.cx_active += 1
@@ -154,13 +162,15 @@ class Host:
             for connection in [c for c in self._idle if now_seconds - c.idle_since_seconds >= limit]:
                 self.pool.stats.upstream_cx_idle_timeout += 1
                 connection.close()
+        if self._streams is not None:
+            self._streams.close_idle(now_seconds, limit)
         if self.cluster.max_connection_seconds:
             for connection in [c for c in self._idle if self._too_old(c)]:
                 connection.close()
 
     @property
     def unused(self) -> bool:
-        return not (self._idle or self._busy or self.stats.rq_active)
+        return not (self._idle or self._busy or self.stats.rq_active) and (self._streams is None or self._streams.unused)
 
     def retire(self) -> None:
         """No configuration names this host any more: requests on their way may finish."""
@@ -168,8 +178,12 @@ class Host:
         idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+        if self._streams is not None:
+            self._streams.retire()
 
     def abort(self) -> None:
         self.retire()
         for connection in list(self._busy):
             connection.abort()
+        if self._streams is not None:
+            self._streams.abort()

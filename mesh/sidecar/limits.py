@@ -13,6 +13,7 @@ from mesh.model.cluster import Cluster, TcpKeepalive
 from mesh.policy import circuit_breaker
 from mesh.policy.circuit_breaker import Limits
 from mesh.sidecar.cluster_stats import ClusterStats
+from mesh.sidecar.wire.http2 import HeadMemory
 
 if TYPE_CHECKING:
     from mesh.sidecar.upstream_connection import UpstreamConnection
@@ -22,6 +23,7 @@ class Pool:
     def __init__(self, stats: ClusterStats) -> None:
         self.stats = stats
         self.limits = Limits()
+        self.memory = HeadMemory()
         self.retrying = 0
 
     def configure(self, cluster: Cluster) -> None:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from json.encoder import encode_basestring
 from typing import Any, Final, cast
 
+from mesh.sidecar import grpc_status
 from mesh.sidecar.filter import Request, Response, flag_text
 from mesh.sidecar.wall import WallClock
 
@@ -57,6 +58,8 @@ _PLAIN: Final = {
     "REQUESTED_SERVER_NAME": "s.requested_server_name or NONE",
     "ROUTE_NAME": "(s.route.name if s.route is not None else None) or NONE",
     "START_TIME": "stamp(s.start_time)",
+    "GRPC_STATUS": "grpc_name(r, a) or NONE",
+    "GRPC_STATUS_NUMBER": "grpc_number(r, a) or NONE",
 }
 _PARTS: Final = {
     ":method": "r.method or NONE",
@@ -74,6 +77,7 @@ class _Source:
 
     def __init__(self, wall: WallClock) -> None:
         self.names: dict[str, Any] = {"flag_text": flag_text, "stamp": wall.stamp, "COLON": ":", "DASH": "-", "NOTHING": _NOTHING}
+        self.names |= {"grpc_name": grpc_status.name, "grpc_number": grpc_status.number}
         self.names |= {"as_json": _as_json, "text": str, "int": int, "__builtins__": {}}
 
     def name(self, value: Any) -> str:
@@ -89,8 +93,6 @@ class _Source:
     def _operator(self, command: str, argument: str | None) -> str:
         if argument is None and command in _PLAIN:
             return _PLAIN[command]
-        if argument is None and command == "GRPC_STATUS":
-            return self._header("RESP", "grpc-status")
         if argument and command == "START_TIME":
             return f"{self.name(_time_format(argument))}(s.start_time)"
         if argument and command in ("REQ", "RESP"):

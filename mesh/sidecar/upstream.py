@@ -7,25 +7,27 @@ Envoy: source/common/router/router.cc and upstream/cluster_manager_impl.cc. What
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from mesh.model.cluster import Cluster, Discovery, LbPolicy
+from mesh.model.cluster import Cluster, Discovery, HttpProtocol, LbPolicy
 from mesh.model.endpoint import Endpoint
 from mesh.model.world import Clock, Dice
 from mesh.policy.circuit_breaker import UNLIMITED, may_send
 from mesh.policy.load_balancing import pick_least_request, pick_random, pick_round_robin, running_sums, schedule
-from mesh.sidecar.attempt import Attempt
+from mesh.sidecar.attempt import Attempt, Carrier
 from mesh.sidecar.cluster_stats import ClusterStats
 from mesh.sidecar.filter import Field, Flag, Request, Reset, Response, local_reply
 from mesh.sidecar.filter import field as header_field
 from mesh.sidecar.host import ConnectFailure, Host
 from mesh.sidecar.limits import Pool
-from mesh.sidecar.upstream_connection import UpstreamConnection
 
+HTTP2: Final = "HTTP/2"  # as StreamInfo says
 _ANSWERS: Final[Mapping[Reset, tuple[int, int, str]]] = {
     Reset.CONNECTION_FAILURE: (503, Flag.UF, "remote_connection_failure"),
     Reset.CONNECTION_TIMEOUT: (503, Flag.UF, "connection_timeout"),
     Reset.CONNECTION_TERMINATION: (503, Flag.UC, "connection_termination"),
     Reset.REUSED_CONNECTION: (503, Flag.UC, "connection_termination"),
     Reset.PROTOCOL_ERROR: (502, Flag.UPE, "protocol_error"),
+    Reset.REMOTE_RESET: (503, Flag.UR, "remote_reset"),
+    Reset.REFUSED_STREAM: (503, Flag.UR, "remote_refused_stream_reset"),
     Reset.OVERFLOW: (503, Flag.UO, "overflow"),
 }
 
@@ -53,6 +55,8 @@ class UpstreamCluster:
         self.all_hosts = hosts  # with those that are not healthy
         self.stats: ClusterStats = pool.stats
         self._counts_requests = pool.limits.requests < UNLIMITED
+        self._http1 = cluster.http_protocol is HttpProtocol.HTTP1
+        self._follows = cluster.http_protocol is HttpProtocol.DOWNSTREAM
         self.original_dst: Callable[[Cluster, Endpoint], Host] | None = None
         self._clock = clock
         self._dice = dice
@@ -107,13 +111,17 @@ class UpstreamCluster:
         if stream.tried:
             stream.upstream_failure = ""
         stream.tried = (*stream.tried, endpoint)
-        connection = host.take_idle(wary=stream.attempts > 1)
+        connection: Carrier | None
+        if self._http1 or (self._follows and stream.protocol != HTTP2):
+            connection = host.take_idle(wary=stream.attempts > 1)
+        else:
+            connection = host.streams().take()
         return self._connect_and_send(request, host) if connection is None else self._start(request, host, connection)
 
-    def _start(self, request: Request, host: Host, connection: UpstreamConnection) -> Awaitable[Response]:
+    def _start(self, request: Request, host: Host, connection: Carrier) -> Awaitable[Response]:
         if self._counts_requests and not may_send(self.pool.limits, self.stats.upstream_rq_active):
             self.stats.upstream_rq_active_overflow += 1
-            host.release(connection)
+            connection.give_back()
             return _answer(self._overflow(request))
         host_stats = host.stats
         host_stats.rq_total += 1
@@ -128,7 +136,8 @@ class UpstreamCluster:
             request.stream.upstream_host = ""  # it never came to one
             return self._overflow(request)
         try:
-            connection = await host.acquire()
+            http1 = self._http1 or (self._follows and request.stream.protocol != HTTP2)
+            connection = await (host.acquire() if http1 else host.streams().acquire())
         finally:
             self.pool.end_wait()
         if isinstance(connection, ConnectFailure):

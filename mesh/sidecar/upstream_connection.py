@@ -271,7 +271,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._reusable = False
         if tunnel:
             if self._sending is not None and self._request is not None:
-                _mark_cut(self._request, Reset.CONNECTION_TERMINATION)
+                mark_cut(self._request, Reset.CONNECTION_TERMINATION)
             self._end_tunnel(from_upstream=True)
         else:
             self._let_go()
@@ -292,7 +292,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.close()
         if body is not None:
             if request is not None:
-                _mark_cut(request, reset)
+                mark_cut(request, reset)
             body.fail(reset.value)
         elif request is not None:
             if reset is Reset.CONNECTION_TERMINATION and self.requests > 1 and nothing_came:
@@ -311,6 +311,10 @@ class UpstreamConnection(asyncio.Protocol):
         """The transport, if it can be written to. uvloop raises where it cannot, and tells us only in the next turn that it is closed."""
         transport = self._transport
         return None if transport is None or self.closed or transport.is_closing() else transport
+
+    def give_back(self) -> None:
+        """Not used after all."""
+        self.host.release(self)
 
     def abandon(self, request: Request) -> None:
         """Nobody waits for this answer any more. If it has come meanwhile, the connection may already serve somebody else."""
@@ -342,12 +346,15 @@ def readable(file_descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _mark_cut(request: Request, reset: Reset) -> None:
+def mark_cut(request: Request, reset: Reset) -> None:
     """The head of this answer is on its way already: all that is left is to say so in the log."""
     stream = request.stream
     if reset is Reset.PROTOCOL_ERROR:
         stream.flags |= Flag.UPE
         stream.details = "upstream_reset_after_response_started{protocol_error}"
+    elif reset in (Reset.REMOTE_RESET, Reset.REFUSED_STREAM):
+        stream.flags |= Flag.UR
+        stream.details = f"upstream_reset_after_response_started{{{reset.value.replace(' ', '_')}}}"
     else:
         stream.flags |= Flag.UC
         stream.details = "upstream_reset_after_response_started{connection_termination}"

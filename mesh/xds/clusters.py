@@ -7,7 +7,7 @@ from envoy.config.core.v3 import address_pb2, protocol_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf import wrappers_pb2
 
-from mesh.model.cluster import CircuitBreakers, Cluster, Discovery, IstioService, LbPolicy, TcpKeepalive
+from mesh.model.cluster import CircuitBreakers, Cluster, Discovery, HttpProtocol, IstioService, LbPolicy, TcpKeepalive
 from mesh.xds import endpoints, parts
 from mesh.xds.types import Rejected
 
@@ -78,7 +78,7 @@ def _decode_keepalive(message: Any) -> TcpKeepalive | None:
 
 def _encode_http_options(cluster: Cluster, message: Any) -> None:
     given = (cluster.max_requests_per_connection, cluster.idle_timeout_seconds, cluster.max_connection_seconds)
-    if given == (None, None, None):
+    if given == (None, None, None) and cluster.http_protocol is HttpProtocol.HTTP1:
         return
     common = protocol_pb2.HttpProtocolOptions()
     if cluster.max_requests_per_connection is not None:
@@ -87,8 +87,15 @@ def _encode_http_options(cluster: Cluster, message: Any) -> None:
         common.idle_timeout.CopyFrom(parts.duration(cluster.idle_timeout_seconds))
     if cluster.max_connection_seconds is not None:
         common.max_connection_duration.CopyFrom(parts.duration(cluster.max_connection_seconds))
-    explicit = http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(http_protocol_options=protocol_pb2.Http1ProtocolOptions())
-    options = http_protocol_options_pb2.HttpProtocolOptions(common_http_protocol_options=common, explicit_http_config=explicit)
+    options = http_protocol_options_pb2.HttpProtocolOptions(common_http_protocol_options=common)
+    downstream = cluster.http_protocol is HttpProtocol.DOWNSTREAM
+    spoken = options.use_downstream_protocol_config if downstream else options.explicit_http_config
+    if cluster.http_protocol is not HttpProtocol.HTTP2:
+        spoken.http_protocol_options.SetInParent()
+    if cluster.http_protocol is not HttpProtocol.HTTP1:
+        spoken.http2_protocol_options.SetInParent()
+        if cluster.max_concurrent_streams is not None:
+            spoken.http2_protocol_options.max_concurrent_streams.value = cluster.max_concurrent_streams
     message.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(parts.pack(options))
 
 
@@ -106,7 +113,8 @@ def decode(message: Any) -> Cluster:
     _check_addresses(message, discovery)
     values = parts.read_istio_metadata(message.metadata)
     services = values.pop("services", [])
-    common = _http_options(message)
+    options = _http_options(message)
+    common = options.common_http_protocol_options
     has = message.HasField
     return Cluster(
         name=name,
@@ -124,7 +132,20 @@ def decode(message: Any) -> Cluster:
         max_connection_seconds=parts.seconds(common.max_connection_duration) if common.HasField("max_connection_duration") else None,
         keepalive=_decode_keepalive(message),
         metadata=values,
+        **_decode_protocol(options),
     )
+
+
+def _decode_protocol(options: Any) -> dict[str, Any]:
+    which = options.WhichOneof("upstream_protocol_options")
+    if which == "use_downstream_protocol_config":
+        protocol, http2 = HttpProtocol.DOWNSTREAM, options.use_downstream_protocol_config.http2_protocol_options
+    elif which == "explicit_http_config" and options.explicit_http_config.HasField("http2_protocol_options"):
+        protocol, http2 = HttpProtocol.HTTP2, options.explicit_http_config.http2_protocol_options
+    else:
+        return {}
+    streams = http2.max_concurrent_streams
+    return {"http_protocol": protocol, "max_concurrent_streams": streams.value if http2.HasField("max_concurrent_streams") else None}
 
 
 def _check_addresses(message: Any, discovery: str) -> None:
@@ -152,6 +173,6 @@ def _http_options(message: Any) -> Any:
     options = http_protocol_options_pb2.HttpProtocolOptions()
     if HTTP_OPTIONS in message.typed_extension_protocol_options:
         message.typed_extension_protocol_options[HTTP_OPTIONS].Unpack(options)
-        if options.explicit_http_config.HasField("http2_protocol_options"):
-            raise Rejected(message.name, "HTTP/2 to upstream is not supported yet")
-    return options.common_http_protocol_options
+    if options.HasField("auto_config"):
+        raise Rejected(message.name, "auto_config needs TLS, which is not supported yet")
+    return options

@@ -10,6 +10,7 @@ from typing import Final
 from mesh.model.cluster import Cluster
 from mesh.model.endpoint import Endpoint
 from mesh.model.listener import IstioMetrics
+from mesh.sidecar import grpc_status
 from mesh.sidecar.filter import Observer, Request, Response, StreamInfo
 from mesh.sidecar.metric_labels import MAX_SERIES, Labels, labels
 
@@ -81,9 +82,7 @@ class Metrics:
 
         def observe(request: Request, response: Response | None) -> None:
             stream = request.stream
-            grpc = ""
-            if response is not None and "grpc-status" in response.headers.fields:
-                grpc = response.headers.fields["grpc-status"][0]
+            grpc = "" if response is None else grpc_status.said(response)
             host = stream.upstream_host
             key = (stream.status, stream.flags, stream.upstream_cluster, host, stream.peer_header, grpc)
             entry = known.get(key)

@@ -19,6 +19,8 @@ FAILURES = {
     Reset.CONNECTION_TERMINATION: Failure.RESET,
     Reset.REUSED_CONNECTION: Failure.RESET,
     Reset.PROTOCOL_ERROR: Failure.RESET,
+    Reset.REMOTE_RESET: Failure.RESET,
+    Reset.REFUSED_STREAM: Failure.REFUSED,
     Reset.PER_TRY_TIMEOUT: Failure.RESET,
     Reset.OVERFLOW: Failure.OVERFLOW,
     Reset.NO_HEALTHY_UPSTREAM: Failure.NOWHERE,

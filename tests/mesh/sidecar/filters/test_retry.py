@@ -63,7 +63,7 @@ async def test_statuses(scope, world, make, upstream, token, statuses):
         ("reset", set(Reset) - {Reset.OVERFLOW, Reset.NO_CLUSTER, Reset.NO_HEALTHY_UPSTREAM}),
         ("connect-failure", {Reset.CONNECTION_FAILURE, Reset.CONNECTION_TIMEOUT}),
         ("reset-before-request", {Reset.CONNECTION_FAILURE, Reset.CONNECTION_TIMEOUT}),
-        ("refused-stream", set()),
+        ("refused-stream", {Reset.REFUSED_STREAM}),
         ("retriable-status-codes", set()),
     ],
 )
