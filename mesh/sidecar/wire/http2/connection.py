@@ -134,7 +134,7 @@ class Http2Connection(Messages):
         if method == "HEAD":
             stream.bodyless = True
         block = self._memory.write_request(method, path, authority, scheme, protocol, fields)
-        self._send_head(stream_id, block, end_stream)
+        self._outbox.headers(stream_id, block, end_stream)
         return stream_id
 
     def send_response(self, stream_id: int, status: int, fields: dict[str, Field], end_stream: bool) -> None:
@@ -142,16 +142,11 @@ class Http2Connection(Messages):
         stream = self._streams.get(stream_id)
         if stream is None or stream.local_ended:
             return
-        self._send_head(stream_id, self._memory.write_response(status, fields), end_stream)
+        self._outbox.headers(stream_id, self._memory.write_response(status, fields), end_stream)
         if end_stream:
             stream.local_ended = True
             if stream.remote_ended:
                 self._forget(stream)
-
-    def _send_head(self, stream_id: int, block: bytes, end_stream: bool) -> None:
-        if self._block_start:
-            block, self._block_start = self._block_start + block, b""
-        self._outbox.headers(stream_id, block, end_stream)
 
     def send_data(self, stream_id: int, data: bytes, end_stream: bool) -> int:
         """Answers how many bytes of the stream wait for the peer (or the transport); ``on_window`` tells when none do any more."""

@@ -150,20 +150,29 @@ class Messages(ControlFrames):
             padding, size = size - len(payload), len(payload)
             self.consume(stream_id, padding)
         end_stream = flags & frames.END_STREAM == frames.END_STREAM
-        if stream.unread + stream.credit > self._stream_limit or stream.remote_ended or stream.awaits_head or stream.expected >= 0:
-            fault = self._data_fault(stream, size, end_stream)
-            if fault:
-                self._reset_stream(stream, fault)
+        if stream.expected >= 0:
+            stream.expected -= size
+            if stream.expected < 0 or (end_stream and stream.expected):
+                self._data_fault(stream)
                 return
+        if stream.unread + stream.credit > self._stream_limit or stream.remote_ended or stream.awaits_head:
+            self._data_fault(stream)
+        elif self._data_left or not size:
+            self._part_of_data(stream, payload, size, end_stream)
+        else:
+            self._work += 1
+            self._deliver(stream, payload, end_stream)
+
+    def _part_of_data(self, stream: Stream, payload: bytes, size: int, end_stream: bool) -> None:
+        """A frame without content, or one of which more bytes will come."""
         if not size and not end_stream:
             self._spend()
             return
         self._work += 1
         if self._data_left:
             self._data_stream, self._data_ends = stream, end_stream
-            if payload:
-                self._deliver(stream, payload, end_stream=False)
-        else:
+            end_stream = False
+        if payload or end_stream:
             self._deliver(stream, payload, end_stream)
 
     def _late_data(self, stream_id: int, size: int) -> None:
@@ -173,19 +182,14 @@ class Messages(ControlFrames):
         self._consumed(size)
         self._check_late(stream_id)
 
-    def _data_fault(self, stream: Stream, size: int, end_stream: bool) -> ErrorCode:
+    def _data_fault(self, stream: Stream) -> None:
         self._data_stream = None
+        code = ErrorCode.PROTOCOL_ERROR  # more or less than content-length says, or before the head
         if stream.remote_ended:
-            return ErrorCode.STREAM_CLOSED
-        if stream.awaits_head:
-            return ErrorCode.PROTOCOL_ERROR
-        if stream.unread + stream.credit > self._stream_limit:
-            return ErrorCode.FLOW_CONTROL_ERROR
-        if stream.expected >= 0:
-            stream.expected -= size
-            if stream.expected < 0 or (end_stream and stream.expected):
-                return ErrorCode.PROTOCOL_ERROR
-        return ErrorCode.NO_ERROR
+            code = ErrorCode.STREAM_CLOSED
+        elif stream.unread + stream.credit > self._stream_limit:
+            code = ErrorCode.FLOW_CONTROL_ERROR
+        self._reset_stream(stream, code)
 
     def _on_more_data(self, piece: bytes) -> None:
         stream = self._data_stream
@@ -214,4 +218,7 @@ class Messages(ControlFrames):
         if stream.credit >= self._stream_credit and not stream.remote_ended:
             self._outbox.write(frames.window_update(stream_id, stream.credit))
             stream.credit = 0
-        self._consumed(size)
+        self._unread -= size
+        self._credit += size
+        if self._credit >= self._connection_credit:
+            self._consumed(0)

@@ -7,6 +7,7 @@ is take turns, a frame each.
 from collections import deque
 
 from mesh.sidecar.wire.http2 import frames
+from mesh.sidecar.wire.http2.header_blocks import NO_TABLE
 
 
 class Stream:
@@ -39,7 +40,7 @@ class Outbox:
     A stream whose last frame was written has ``local_ended`` set.
     """
 
-    __slots__ = ("blocked", "data_frames", "frames", "initial_window", "max_frame_bytes", "paused", "window", "write")
+    __slots__ = ("block_start", "blocked", "data_frames", "frames", "initial_window", "max_frame_bytes", "paused", "window", "write")
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
@@ -49,9 +50,12 @@ class Outbox:
         self.max_frame_bytes = frames.MIN_MAX_FRAME_BYTES
         self.blocked: dict[int, Stream] = {}
         self.paused = False
+        self.block_start = NO_TABLE  # of the first
         self.data_frames = 0
 
     def headers(self, stream_id: int, block: bytes, end_stream: bool) -> None:
+        if self.block_start:
+            block, self.block_start = self.block_start + block, b""
         limit = self.max_frame_bytes
         flags = frames.END_STREAM if end_stream else 0
         if len(block) <= limit:

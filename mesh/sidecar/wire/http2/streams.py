@@ -11,7 +11,6 @@ from mesh.sidecar.wire.http2.budgets import IdleFrames, PrematureResets
 from mesh.sidecar.wire.http2.cutting import ConnectionFault, FrameCutter
 from mesh.sidecar.wire.http2.handler import Clock, ErrorCode, Http2Handler, Http2Settings
 from mesh.sidecar.wire.http2.head_reader import HeadReader
-from mesh.sidecar.wire.http2.header_blocks import NO_TABLE
 from mesh.sidecar.wire.http2.heads import HeadMemory
 from mesh.sidecar.wire.http2.outbox import Outbox, Stream
 
@@ -40,7 +39,6 @@ class Streams(FrameCutter):
         self._memory = HeadMemory() if memory is None else memory
         self._reader = HeadReader(self._memory, settings)
         self._outbox = Outbox()
-        self._block_start = NO_TABLE
         self._streams: dict[int, Stream] = {}
         self._reset_here: dict[int, None] = {}  # closed by us, so that frames on them may be under way
         self._gaps: list[range] = []  # streams of the peer that it went past
