@@ -50,6 +50,27 @@ class TcpKeepalive:
 
 
 @dataclass(frozen=True, slots=True)
+class OutlierDetection:
+    """Envoy's, with its defaults. A limit of 0 is never reached; ``enforcing_…`` are percents."""
+
+    consecutive_5xx: int = 5
+    enforcing_consecutive_5xx: int = 100
+    consecutive_gateway_failure: int = 5
+    enforcing_consecutive_gateway_failure: int = 0
+    split_external_local_origin_errors: bool = False
+    consecutive_local_origin_failure: int = 5
+    enforcing_consecutive_local_origin_failure: int = 100
+    interval_seconds: float = 10.0
+    base_ejection_seconds: float = 30.0
+    max_ejection_seconds: float = 300.0
+    max_ejection_percent: int = 10
+
+    @property
+    def longest_seconds(self) -> float:
+        return max(self.max_ejection_seconds, self.base_ejection_seconds)
+
+
+@dataclass(frozen=True, slots=True)
 class IstioService:
     """What Istio puts in a cluster's metadata ``istio.services``; it feeds the ``destination_service*`` metric labels."""
 
@@ -79,6 +100,9 @@ class Cluster:
     idle_timeout_seconds: float | None = None  # of pooled connections; None is Envoy's default of 1 h
     max_connection_seconds: float | None = None  # an older connection takes no more requests
     keepalive: TcpKeepalive | None = None
+    outlier_detection: OutlierDetection | None = None
+    panic_percent: float = 0.0  # where less is healthy, health is ignored; Envoy's own default is 50
+    locality_weighted: bool = False  # the localities' weights divide the traffic of their priority
     http_protocol: HttpProtocol = HttpProtocol.HTTP1
     max_concurrent_streams: int | None = None  # of an HTTP/2 connection; None is Envoy's default of 1024
     metadata: Mapping[str, str] = field(default_factory=dict)  # more keys under ``istio``: ``config``, ``subset``

@@ -10,6 +10,7 @@ class Health(Enum):
     HEALTHY = "HEALTHY"
     UNHEALTHY = "UNHEALTHY"
     DRAINING = "DRAINING"
+    DEGRADED = "DEGRADED"  # asked only for what the healthy cannot carry
 
 
 @dataclass(frozen=True, slots=True)

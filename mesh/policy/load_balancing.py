@@ -1,7 +1,7 @@
 """Choosing one endpoint among the healthy ones. Envoy: cluster.v3 lb_policy. Istio: DestinationRule loadBalancer.simple.
 
 Each policy is a pure ``pick``: what changes from pick to pick (a turn, how busy an endpoint is, a throw of the dice) comes in as an
-argument. Only the most preferred priority that has a healthy endpoint takes part.
+argument. Who takes part at all: mesh/policy/locality.py.
 Lesson: scenarios/load_balancing.
 """
 
@@ -10,23 +10,9 @@ from collections.abc import Sequence
 from itertools import accumulate
 from math import gcd
 
-from mesh.model.endpoint import Endpoint, Health, LoadAssignment
 from mesh.model.world import Dice
 
 MAX_SCHEDULE = 4096
-
-
-def usable(assignment: LoadAssignment) -> tuple[Endpoint, ...]:
-    """The endpoints to choose from: healthy, of positive weight, of the first priority that has any."""
-    groups = sorted(assignment.localities, key=lambda group: group.priority)
-    best: list[Endpoint] = []
-    priority: int | None = None
-    for group in groups:
-        if best and group.priority != priority:
-            break
-        priority = group.priority
-        best += [e for e in group.endpoints if e.health in (Health.HEALTHY, Health.UNKNOWN) and e.weight > 0]
-    return tuple(best)
 
 
 def schedule(weights: Sequence[int]) -> tuple[int, ...]:

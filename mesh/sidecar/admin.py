@@ -139,8 +139,13 @@ def _wire(resource: Any) -> Mapping[str, Any]:
     return resources.to_json(resources.encode(resource))
 
 
+_HEALTH_FLAGS = {"HEALTHY": "", "UNKNOWN": "", "DEGRADED": "/degraded_eds_health", "DRAINING": "/eds_status_draining"}
+
+
 def _flags(view: Any) -> str:
-    return "healthy" if view.endpoint.health.value in ("HEALTHY", "UNKNOWN") else "/failed_eds_health"
+    health = view.endpoint.health.value
+    flags = ("/failed_outlier_check" if view.ejected else "") + _HEALTH_FLAGS.get(health, "/failed_eds_health")
+    return flags or "healthy"
 
 
 def _numbers(stats: Any) -> dict[str, int]:
@@ -155,7 +160,10 @@ def _statuses(hosts: Any) -> list[dict[str, Any]]:
             {
                 "address": {"socket_address": {"address": view.endpoint.address, "port_value": view.endpoint.port}},
                 "stats": [{"name": name, "value": str(value)} for name, value in _numbers(view.stats).items()],
-                "health_status": {"eds_health_status": view.endpoint.health.value},
+                "health_status": {
+                    "eds_health_status": view.endpoint.health.value,
+                    **({"failed_outlier_check": True} if view.ejected else {}),
+                },
                 "weight": view.endpoint.weight,
             }
         )

@@ -33,3 +33,19 @@ class ClusterStats:
     upstream_rq_retry_overflow: int = 0
     upstream_rq_retry_limit_exceeded: int = 0
     classes: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class OutlierStats:
+    """Envoy's under ``cluster.<name>.outlier_detection.``."""
+
+    ejections_active: int = 0
+    ejections_total: int = 0
+    ejections_overflow: int = 0
+    ejections_enforced_total: int = 0
+    ejections_detected_consecutive_5xx: int = 0
+    ejections_enforced_consecutive_5xx: int = 0
+    ejections_detected_consecutive_gateway_failure: int = 0
+    ejections_enforced_consecutive_gateway_failure: int = 0
+    ejections_detected_consecutive_local_origin_failure: int = 0
+    ejections_enforced_consecutive_local_origin_failure: int = 0

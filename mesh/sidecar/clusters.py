@@ -10,11 +10,10 @@ from typing import Final
 from mesh.model.cluster import Cluster, Discovery
 from mesh.model.endpoint import Endpoint, LoadAssignment
 from mesh.model.world import Clock, Dice
-from mesh.policy.load_balancing import usable
-from mesh.sidecar.cluster_stats import ClusterStats
+from mesh.sidecar.cluster_stats import ClusterStats, OutlierStats
 from mesh.sidecar.host import Host
 from mesh.sidecar.limits import Pool
-from mesh.sidecar.upstream import UpstreamCluster
+from mesh.sidecar.upstream import UpstreamCluster, address_of
 from mesh.sidecar.wire.heads import HeadReader
 
 NO_ENDPOINTS: Final[tuple[Endpoint, ...]] = ()
@@ -61,10 +60,8 @@ class Clusters:
             pool = self._pools[cluster.name] = Pool(self.stats.get(cluster.name) or ClusterStats())
         pool.configure(cluster)
         every = assignment.endpoints if assignment else NO_ENDPOINTS
-        hosts = {_key(cluster.name, endpoint): self._host(cluster, endpoint) for endpoint in every}
-        chosen = tuple(dict.fromkeys(hosts[_key(cluster.name, e)] for e in usable(assignment))) if assignment else ()
-        built = UpstreamCluster(cluster, chosen, pool, self._clock, self._dice)
-        built.all_hosts = tuple(hosts.values())
+        hosts = {address_of(endpoint): self._host(cluster, endpoint) for endpoint in every}
+        built = UpstreamCluster(cluster, assignment, hosts, pool, self._clock, self._dice)
         if cluster.discovery is Discovery.ORIGINAL_DST:
             built.original_dst = self._original
         return built
@@ -91,8 +88,14 @@ class Clusters:
         for (name, _, _), host in self._originals.items():
             yield self.by_name[name], host
 
+    def outlier_stats(self) -> dict[str, OutlierStats]:
+        return {f"{name}.outlier_detection": one.pool.outliers for name, one in self.by_name.items() if one.detector is not None}
+
     def sweep(self, now_seconds: float) -> None:
-        """Close what has been idle for too long, forget destinations that nobody asks for any more."""
+        """Close what has been idle for too long, forget destinations that nobody asks for any more, take back who was ejected."""
+        for cluster in self.by_name.values():
+            if cluster.detector is not None:
+                cluster.detector.sweep(now_seconds)
         for host in self._hosts.values():
             host.close_idle(now_seconds)
         for key, host in list(self._originals.items()):

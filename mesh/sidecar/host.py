@@ -13,6 +13,7 @@ from typing import Final
 from mesh.model.cluster import Cluster
 from mesh.model.endpoint import Endpoint
 from mesh.model.world import Clock
+from mesh.policy.outlier_detection import Record
 from mesh.sidecar.filter import Reset
 from mesh.sidecar.http2_pool import Http2Pool
 from mesh.sidecar.limits import Pool, Queue, keep_alive
@@ -53,6 +54,7 @@ class Host:
         self.address = f"[{endpoint.address}]:{endpoint.port}" if ":" in endpoint.address else f"{endpoint.address}:{endpoint.port}"
         self.stats = HostStats()
         self.removed = False
+        self.record = Record()
         self._streams: Http2Pool | None = None
         self._idle: list[UpstreamConnection] = []
         self._busy: set[UpstreamConnection] = set()
@@ -60,6 +62,10 @@ class Host:
         self._queue = Queue()
         self._reader = reader
         self._clock = clock
+
+    @property
+    def ejected(self) -> bool:
+        return self.record.ejected_at_seconds is not None
 
     def take_idle(self, *, wary: bool) -> UpstreamConnection | None:
         """The connection that was used last, if it still stands. ``wary``, after a failed try: look first, however fresh it is."""

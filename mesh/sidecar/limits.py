@@ -7,12 +7,14 @@ when the limits change is counted against the new ones.
 import asyncio
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mesh.model.cluster import Cluster, TcpKeepalive
 from mesh.policy import circuit_breaker
 from mesh.policy.circuit_breaker import Limits
-from mesh.sidecar.cluster_stats import ClusterStats
+from mesh.sidecar.cluster_stats import ClusterStats, OutlierStats
+from mesh.sidecar.filter import Request
 from mesh.sidecar.wire.http2 import HeadMemory
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ class Pool:
         self.limits = Limits()
         self.memory = HeadMemory()
         self.retrying = 0
+        self.outliers = OutlierStats()
+        self.too_late: Callable[[Request], None] = _nothing  # a time-out has given up this request's attempt
 
     def configure(self, cluster: Cluster) -> None:
         self.limits = circuit_breaker.limits(cluster.circuit_breakers)
@@ -69,6 +73,10 @@ class Pool:
         self.retrying -= 1
         if success:
             self.stats.upstream_rq_retry_success += 1
+
+
+def _nothing(_request: Request) -> None:
+    """No cluster is at work yet."""
 
 
 class Queue:

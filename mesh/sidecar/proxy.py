@@ -51,6 +51,7 @@ class HostView:
     cluster: str
     endpoint: Endpoint
     stats: HostStats
+    ejected: bool = False
 
 
 class Proxy:
@@ -201,7 +202,7 @@ class Proxy:
         return self._server.addresses()
 
     def hosts(self) -> list[HostView]:
-        return [HostView(cluster.name, host.endpoint, host.stats) for cluster, host in self.clusters.hosts()]
+        return [HostView(cluster.name, host.endpoint, host.stats, host.ejected) for cluster, host in self.clusters.hosts()]
 
     def stats(self) -> dict[str, int]:
         """Envoy's counters and gauges by their names."""
@@ -214,6 +215,7 @@ class Proxy:
         result |= {f"http2.{item.name}": getattr(self._worker.http2, item.name) for item in fields(self._worker.http2)}
         groups: list[tuple[str, dict[str, Any]]] = [("http", dict(self._http_stats)), ("tcp", dict(self._tcp_stats))]
         groups.append(("cluster", dict(self.clusters.stats)))
+        groups.append(("cluster", self.clusters.outlier_stats()))
         for group, members in groups:
             for name, values in members.items():
                 for item in fields(values):

@@ -7,17 +7,20 @@ Envoy: source/common/router/router.cc and upstream/cluster_manager_impl.cc. What
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from mesh.model.cluster import Cluster, Discovery, HttpProtocol, LbPolicy
-from mesh.model.endpoint import Endpoint
+from mesh.model.cluster import Cluster, Discovery, HttpProtocol, OutlierDetection
+from mesh.model.endpoint import Endpoint, LoadAssignment
 from mesh.model.world import Clock, Dice
 from mesh.policy.circuit_breaker import UNLIMITED, may_send
-from mesh.policy.load_balancing import pick_least_request, pick_random, pick_round_robin, running_sums, schedule
+from mesh.policy.locality import shares
+from mesh.policy.outlier_detection import GRPC_TO_HTTP, Record
 from mesh.sidecar.attempt import Attempt, Carrier
+from mesh.sidecar.balancer import Choose, chooser, divided
 from mesh.sidecar.cluster_stats import ClusterStats
 from mesh.sidecar.filter import Field, Flag, Request, Reset, Response, local_reply
 from mesh.sidecar.filter import field as header_field
 from mesh.sidecar.host import ConnectFailure, Host
 from mesh.sidecar.limits import Pool
+from mesh.sidecar.outlier import Detector
 
 HTTP2: Final = "HTTP/2"  # as StreamInfo says
 _ANSWERS: Final[Mapping[Reset, tuple[int, int, str]]] = {
@@ -30,6 +33,13 @@ _ANSWERS: Final[Mapping[Reset, tuple[int, int, str]]] = {
     Reset.REFUSED_STREAM: (503, Flag.UR, "remote_refused_stream_reset"),
     Reset.OVERFLOW: (503, Flag.UO, "overflow"),
 }
+
+Address = tuple[str, int]
+
+
+def address_of(endpoint: Endpoint) -> Address:
+    return endpoint.address, endpoint.port
+
 
 _OVERLOADED: Final = header_field("x-envoy-overloaded", "true")
 _SERVICE_TIMES: dict[int, Field] = {}
@@ -47,50 +57,70 @@ def _service_time(milliseconds: int) -> Field:
 class UpstreamCluster:
     """A cluster as one configuration has it. The hosts outlive it; ``original_dst`` makes hosts on demand where the client chooses them."""
 
-    def __init__(self, cluster: Cluster, hosts: tuple[Host, ...], pool: Pool, clock: Clock, dice: Dice) -> None:
+    def __init__(
+        self, cluster: Cluster, assignment: LoadAssignment | None, hosts: Mapping[Address, Host], pool: Pool, clock: Clock, dice: Dice
+    ) -> None:
         self.cluster = cluster
         self.pool = pool
         self.name = cluster.name
-        self.hosts = hosts  # to choose from
-        self.all_hosts = hosts  # with those that are not healthy
+        self.hosts: tuple[Host, ...] = ()  # to choose from
+        self.all_hosts = tuple(hosts.values())  # with those that are not healthy
         self.stats: ClusterStats = pool.stats
-        self._counts_requests = pool.limits.requests < UNLIMITED
         self._http1 = cluster.http_protocol is HttpProtocol.HTTP1
         self._follows = cluster.http_protocol is HttpProtocol.DOWNSTREAM
         self.original_dst: Callable[[Cluster, Endpoint], Host] | None = None
+        self.detector: Detector | None = None
+        self._counts_requests = pool.limits.requests < UNLIMITED
+        self._assignment = assignment
+        self._by_address = hosts
         self._clock = clock
         self._dice = dice
-        self._turn = 0
-        self._only = hosts[0] if len(hosts) == 1 else None
-        weights = [host.endpoint.weight for host in hosts]
-        self._turns = schedule(weights) if weights else ()
-        self._sums = running_sums(weights)
+        self._only: Host | None = None
+        self._choose: Choose | None = None
+        pool.too_late = self._too_late
+        self._detect(cluster.outlier_detection)
+        self.refresh()
+
+    def _detect(self, settings: OutlierDetection | None) -> None:
+        if settings is not None and self.all_hosts:
+            self.detector = Detector(settings, self.all_hosts, self.pool.outliers, self.refresh, self._clock, self._dice)
+            return
+        for host in self.all_hosts:
+            host.record = Record()
+
+    def refresh(self) -> None:
+        """Hosts were ejected, or have come back, or weigh something else."""
+        cluster, dice = self.cluster, self._dice
+        groups: list[tuple[float, Choose]] = []
+        hosts: dict[Host, None] = {}
+        for share in shares(self._assignment, self._is_ejected, cluster.panic_percent, by_locality=cluster.locality_weighted):
+            members = {address_of(endpoint): endpoint.weight for endpoint in share.endpoints}
+            chosen = [self._by_address[address] for address in members]
+            choose = chooser(cluster.lb_policy, chosen, list(members.values()), dice, self.stats.upstream_rq_total)
+            groups.append((share.weight, choose))
+            hosts.update(dict.fromkeys(chosen))
+        self.hosts = tuple(hosts)
+        self._only = self.hosts[0] if len(hosts) == 1 else None
+        self._choose = divided(groups, dice) if groups else None
+
+    def _is_ejected(self, endpoint: Endpoint) -> bool:
+        return self._by_address[address_of(endpoint)].ejected
 
     def pick(self, request: Request) -> Host | None:
         """A host for this request; one that was not tried yet, within the number of attempts that the request grants."""
         if self._only is not None:
             return self._only
-        if not self.hosts:
+        choose = self._choose
+        if choose is None:
             return self._pick_original(request) if self.cluster.discovery is Discovery.ORIGINAL_DST else None
-        host = self._next()
+        host = choose(request)
         tried = request.stream.tried
         if tried:
             for _ in range(request.host_selection_attempts - 1):
                 if host.endpoint not in tried:
                     break
-                host = self._next()
+                host = choose(request)
         return host
-
-    def _next(self) -> Host:
-        policy = self.cluster.lb_policy
-        if policy is LbPolicy.ROUND_ROBIN:
-            self._turn += 1
-            index = pick_round_robin(self._turns, self._turn - 1)
-        elif policy is LbPolicy.RANDOM:
-            index = pick_random(self._sums, self._dice)
-        else:
-            index = pick_least_request(self._sums, [host.stats.rq_active for host in self.hosts], self._dice)
-        return self.hosts[index]
 
     def _pick_original(self, request: Request) -> Host | None:
         if request.original_dst is None or self.original_dst is None:
@@ -142,6 +172,8 @@ class UpstreamCluster:
             self.pool.end_wait()
         if isinstance(connection, ConnectFailure):
             host.stats.rq_error += 1
+            if self.detector is not None:
+                self.detector.unanswered(host, 503, connected=False)
             return self._connect_failed(request, connection)
         return await self._start(request, host, connection)
 
@@ -154,10 +186,15 @@ class UpstreamCluster:
 
     def judge(self, request: Request, host: Host, outcome: Response | Reset) -> Response:
         """Count how an attempt ended, and make it an answer."""
+        detector = self.detector
         if isinstance(outcome, Reset):
             host.stats.rq_error += 1
+            if detector is not None:
+                detector.unanswered(host, 503)
             return self._reset(request, outcome)
         self._count(host, outcome.status)
+        if detector is not None:
+            detector.answered(host, _status_of(outcome))
         stream = request.stream
         now = stream.response_seconds = self._clock()
         if outcome.status == 101:
@@ -182,6 +219,17 @@ class UpstreamCluster:
             stats.upstream_rq_5xx += 1
             host.stats.rq_error += 1
 
+    def _too_late(self, request: Request) -> None:
+        """A time-out of the request's route or try has given up its attempt."""
+        endpoint = request.stream.endpoint
+        host = self._by_address.get(address_of(endpoint)) if endpoint is not None else None
+        if host is None:
+            return
+        host.stats.rq_timeout += 1
+        host.stats.rq_error += 1
+        if self.detector is not None:
+            self.detector.unanswered(host, 504)
+
     def _connect_failed(self, request: Request, failure: ConnectFailure) -> Response:
         if failure.reset is Reset.CONNECTION_TIMEOUT:
             self.stats.upstream_cx_connect_timeout += 1
@@ -196,6 +244,12 @@ class UpstreamCluster:
         else:
             self.stats.upstream_cx_destroy_remote_with_active_rq += 1
         return _reply(reset, "", request.stream.attempts)
+
+
+def _status_of(response: Response) -> int:
+    """For gRPC the status that its own says in HTTP's words, where the head tells it already."""
+    grpc_status = response.headers.get("grpc-status")
+    return response.status if grpc_status is None else GRPC_TO_HTTP.get(grpc_status, 500)
 
 
 async def _answer(response: Response) -> Response:

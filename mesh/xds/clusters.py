@@ -8,7 +8,7 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf import wrappers_pb2
 
 from mesh.model.cluster import CircuitBreakers, Cluster, Discovery, HttpProtocol, IstioService, LbPolicy, TcpKeepalive
-from mesh.xds import endpoints, parts
+from mesh.xds import endpoints, outliers, parts
 from mesh.xds.types import Rejected
 
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -26,8 +26,11 @@ def encode(cluster: Cluster) -> Any:
         connect_timeout=parts.duration(cluster.connect_timeout_seconds),
         alt_stat_name=cluster.alt_stat_name,
     )
-    # Where less than half is healthy, Envoy would ask everybody: the control plane names the unhealthy only to have them left alone.
-    message.common_lb_config.healthy_panic_threshold.value = 0
+    # By default Envoy would ask everybody where less than half is healthy: the control plane names the unhealthy to have them left alone.
+    message.common_lb_config.healthy_panic_threshold.value = cluster.panic_percent
+    if cluster.locality_weighted:
+        message.common_lb_config.locality_weighted_lb_config.SetInParent()
+    outliers.encode(cluster.outlier_detection, message)
     if cluster.discovery is Discovery.EDS:
         message.eds_cluster_config.CopyFrom(
             cluster_pb2.Cluster.EdsClusterConfig(eds_config=parts.over_ads(), service_name=cluster.eds_service_name)
@@ -131,6 +134,9 @@ def decode(message: Any) -> Cluster:
         idle_timeout_seconds=parts.seconds(common.idle_timeout) if common.HasField("idle_timeout") else None,
         max_connection_seconds=parts.seconds(common.max_connection_duration) if common.HasField("max_connection_duration") else None,
         keepalive=_decode_keepalive(message),
+        outlier_detection=outliers.decode(message),
+        panic_percent=_panic_percent(message.common_lb_config),
+        locality_weighted=message.common_lb_config.HasField("locality_weighted_lb_config"),
         metadata=values,
         **_decode_protocol(options),
     )
@@ -146,6 +152,10 @@ def _decode_protocol(options: Any) -> dict[str, Any]:
         return {}
     streams = http2.max_concurrent_streams
     return {"http_protocol": protocol, "max_concurrent_streams": streams.value if http2.HasField("max_concurrent_streams") else None}
+
+
+def _panic_percent(settings: Any) -> float:
+    return settings.healthy_panic_threshold.value if settings.HasField("healthy_panic_threshold") else 50.0
 
 
 def _check_addresses(message: Any, discovery: str) -> None:

@@ -130,7 +130,8 @@ def _outlier_detection(outlier: OutlierDetection, path: Path) -> Iterator[Proble
         )
     if outlier.consecutive_local_origin_failures and not outlier.split_external_local_origin_errors:
         yield bad((*path, "consecutiveLocalOriginFailures"), "it needs splitExternalLocalOriginErrors: true", key=True)
-    yield without_effect(path, "not supported yet: nothing is ejected")
+    if outlier.outlier_detection_http_error_codes:
+        yield without_effect((*path, "outlierDetectionHttpErrorCodes"), "not supported yet: 5xx count")
 
 
 def _tls(tls: ClientTLS, path: Path) -> Iterator[Problem]:

@@ -4,7 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from mesh.galley.models import destination_rule as wire
-from mesh.galley.models.destination_rule import ConnectionPool, DestinationRule, HTTPSettings, LoadBalancer, TCPSettings, TrafficPolicy
+from mesh.galley.models.destination_rule import (
+    ConnectionPool,
+    DestinationRule,
+    HTTPSettings,
+    LoadBalancer,
+    OutlierDetection,
+    TCPSettings,
+    TrafficPolicy,
+)
+from mesh.model import cluster as model
 from mesh.model.cluster import CircuitBreakers, Cluster, Discovery, IstioService, LbPolicy, TcpKeepalive
 from mesh.model.endpoint import Endpoint, LoadAssignment, LocalityEndpoints
 from mesh.model.node import Interception, Node
@@ -33,6 +42,7 @@ class _Policy:
 
     balancer: LoadBalancer | None = None
     pool: ConnectionPool | None = None
+    outlier: OutlierDetection | None = None
     metadata: dict[str, str] = field(default_factory=dict)
 
 
@@ -58,16 +68,21 @@ def _policy(rule: DestinationRule | None, override: TrafficPolicy | None, port: 
     for level in (rule.spec.traffic_policy, override):
         if level is None:
             continue
-        policy = _narrow(policy, level.load_balancer, level.connection_pool)
+        policy = _narrow(policy, level)
         for settings in level.port_level_settings:
             if settings.port is not None and settings.port.number == port.number:
                 # A port's settings replace the whole level above them: Istio does not merge the two.
-                policy = replace(policy, balancer=settings.load_balancer, pool=settings.connection_pool)
+                policy = replace(policy, balancer=settings.load_balancer, pool=settings.connection_pool, outlier=settings.outlier_detection)
     return policy
 
 
-def _narrow(policy: _Policy, balancer: LoadBalancer | None, pool: ConnectionPool | None) -> _Policy:
-    return replace(policy, balancer=balancer or policy.balancer, pool=pool or policy.pool)
+def _narrow(policy: _Policy, level: TrafficPolicy) -> _Policy:
+    return replace(
+        policy,
+        balancer=level.load_balancer or policy.balancer,
+        pool=level.connection_pool or policy.pool,
+        outlier=level.outlier_detection or policy.outlier,
+    )
 
 
 def _cluster(mesh: Mesh, service: Service, port: ServicePort, subset: str, labels: dict[str, str], policy: _Policy) -> Pair:
@@ -88,7 +103,7 @@ def _cluster(mesh: Mesh, service: Service, port: ServicePort, subset: str, label
             "service_namespace": service.namespace,
         },
     )
-    cluster = _pooled(cluster, policy.pool)
+    cluster = _watched(_pooled(cluster, policy.pool), policy.outlier)
     passthrough = policy.balancer is not None and policy.balancer.simple == "PASSTHROUGH"
     if passthrough or service.resolution == "NONE":
         return replace(cluster, discovery=Discovery.ORIGINAL_DST, lb_policy=LbPolicy.CLUSTER_PROVIDED), None
@@ -127,6 +142,27 @@ def _pooled(cluster: Cluster, pool: ConnectionPool | None) -> Cluster:
         idle_timeout_seconds=http.idle_timeout or tcp.idle_timeout,
         keepalive=_keepalive(tcp.tcp_keepalive),
     )
+
+
+def _watched(cluster: Cluster, outlier: OutlierDetection | None) -> Cluster:
+    """What is not given is Envoy's default; a limit of 0 switches its cause off. Ejecting by gateway errors must be asked for."""
+    if outlier is None:
+        return cluster
+    fivexx = outlier.consecutive_5xx_errors if outlier.consecutive_5xx_errors is not None else outlier.consecutive_errors
+    gateway, local = outlier.consecutive_gateway_errors, outlier.consecutive_local_origin_failures
+    default = model.OutlierDetection()
+    settings = model.OutlierDetection(
+        consecutive_5xx=default.consecutive_5xx if fivexx is None else fivexx,
+        enforcing_consecutive_5xx=0 if fivexx == 0 else 100,
+        consecutive_gateway_failure=default.consecutive_gateway_failure if gateway is None else gateway,
+        enforcing_consecutive_gateway_failure=100 if gateway else 0,
+        split_external_local_origin_errors=bool(outlier.split_external_local_origin_errors),
+        consecutive_local_origin_failure=local or default.consecutive_local_origin_failure,
+        interval_seconds=outlier.interval or default.interval_seconds,
+        base_ejection_seconds=outlier.base_ejection_time or default.base_ejection_seconds,
+        max_ejection_percent=outlier.max_ejection_percent or default.max_ejection_percent,
+    )
+    return replace(cluster, outlier_detection=settings, panic_percent=float(outlier.min_health_percent or 0))
 
 
 def _keepalive(keepalive: wire.TcpKeepalive | None) -> TcpKeepalive | None:

@@ -104,6 +104,9 @@ class RetryFilter:
         except TimeoutError:
             if not deadline.expired:
                 raise
+            pool = self._context.pool(request.cluster)
+            if pool is not None:
+                pool.too_late(request)
             text, details = "upstream request timeout", "upstream_per_try_timeout"
             return local_reply(504, text, details=details, flags=Flag.UT, reset=Reset.PER_TRY_TIMEOUT)
         finally:

@@ -38,6 +38,9 @@ class TimeoutFilter:
         except TimeoutError:
             if not deadline.expired:
                 raise
+            pool = self._context.pool(request.cluster)
+            if pool is not None:
+                pool.too_late(request)
             return local_reply(504, "upstream request timeout", details="response_timeout", flags=Flag.UT)
         except BaseException:
             deadline.stop()

@@ -211,7 +211,7 @@ def rule(spec: str) -> str:
         ("trafficPolicy: {loadBalancer: {consistentHash: {}}}", "IST0106", "one of httpHeaderName"),
         ("trafficPolicy: {loadBalancer: {simple: LEAST_CONN}}", "IST0002", "LEAST_CONN is deprecated"),
         ("trafficPolicy: {outlierDetection: {maxEjectionPercent: 101}}", "IST0106", "not in range 0..100"),
-        ("trafficPolicy: {outlierDetection: {consecutive5xxErrors: 1}}", "SEA0001", "nothing is ejected"),
+        ("trafficPolicy: {outlierDetection: {outlierDetectionHttpErrorCodes: [500]}}", "SEA0001", "not supported yet"),
         ("trafficPolicy: {outlierDetection: {consecutiveErrors: 1}}", "IST0002", "deprecated"),
         ("trafficPolicy: {tls: {mode: SIMPLE}}", "SEA0001", "plain text"),
         ("trafficPolicy: {tls: {mode: MUTUAL}}", "IST0106", "clientCertificate: Required value"),

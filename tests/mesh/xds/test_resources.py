@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab import envoy_binary
-from mesh.model.cluster import CircuitBreakers, Cluster, Discovery, IstioService, LbPolicy, TcpKeepalive
+from mesh.model.cluster import CircuitBreakers, Cluster, Discovery, IstioService, LbPolicy, OutlierDetection, TcpKeepalive
 from mesh.model.endpoint import Endpoint, Health, LoadAssignment, Locality, LocalityEndpoints
 from mesh.model.listener import AccessLogFile, Direction, FilterChain, HttpConnectionManager, IstioMetrics, Listener, TcpProxy
 from mesh.model.match import HeaderMatch, MatchKind, QueryMatch, RouteMatch, StringMatch
@@ -200,6 +200,18 @@ localities = st.builds(
 )
 assignments = st.builds(LoadAssignment, names, st.lists(localities, max_size=2).map(tuple))
 limits = st.one_of(st.none(), st.integers(0, 2**32 - 1))
+outliers = st.builds(
+    OutlierDetection,
+    consecutive_5xx=st.integers(0, 9),
+    enforcing_consecutive_5xx=st.integers(0, 100),
+    consecutive_gateway_failure=st.integers(0, 9),
+    enforcing_consecutive_gateway_failure=st.integers(0, 100),
+    split_external_local_origin_errors=st.booleans(),
+    interval_seconds=seconds,
+    base_ejection_seconds=st.integers(1, 100).map(float),
+    max_ejection_seconds=st.integers(100, 1000).map(float),
+    max_ejection_percent=st.integers(0, 100),
+)
 clusters = st.builds(
     Cluster,
     name=names,
@@ -213,6 +225,9 @@ clusters = st.builds(
     services=st.lists(st.builds(IstioService, names, names, names), max_size=2).map(tuple),
     max_requests_per_connection=st.one_of(st.none(), st.integers(1, 100)),
     max_connection_seconds=st.one_of(st.none(), seconds),
+    outlier_detection=st.one_of(st.none(), outliers),
+    panic_percent=st.integers(0, 100).map(float),
+    locality_weighted=st.booleans(),
     keepalive=st.one_of(st.none(), st.builds(TcpKeepalive, limits, limits, limits)),
     idle_timeout_seconds=st.one_of(st.none(), seconds),
     metadata=st.dictionaries(st.sampled_from(["config", "subset"]), names),
