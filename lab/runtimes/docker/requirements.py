@@ -11,6 +11,7 @@ ROOTS = (
     "fastapi",
     "google-re2",
     "grpcio",
+    "hpack",
     "httptools",
     "prometheus-client",
     "protobuf",
