@@ -32,41 +32,53 @@ def _tree() -> list[list[int]]:
 
 
 _NODES: Final = _tree()
-_steps: dict[int, tuple[int, bytes]] = {}
 
 
-def _final_nodes() -> frozenset[int]:
-    """Where a string may end: at the root, or up to seven ones below it."""
-    nodes, node = {0}, 0
+class _Steps(dict[int, "tuple[_Steps, bytes]"]):
+    """From one node of the tree: byte to the next node's steps and what was read. ``final``: a string may end here."""
+
+    __slots__ = ("final", "node")
+
+    def __init__(self, node: int) -> None:
+        super().__init__()
+        self.node = node
+        self.final = False
+
+    def __missing__(self, byte: int) -> "tuple[_Steps, bytes]":
+        node, text = self.node, bytearray()
+        for shift in range(7, -1, -1):
+            node = _NODES[node][byte >> shift & 1]
+            if node < 0:
+                if ~node == _EOS:
+                    raise HuffmanError("end of string inside")
+                text.append(~node)
+                node = 0
+        step = self[byte] = _steps[node], bytes(text)
+        return step
+
+
+_steps: Final = [_Steps(node) for node in range(len(_NODES))]
+
+
+def _mark_final() -> _Steps:
+    """A string ends at the root, or up to seven ones below it. Answers the root."""
+    node = 0
+    _steps[0].final = True
     for _ in range(_MAX_PADDING_BITS):
         node = _NODES[node][1]
-        nodes.add(node)
-    return frozenset(node << 8 for node in nodes)
+        _steps[node].final = True
+    return _steps[0]
 
 
-_FINAL: Final = _final_nodes()
-
-
-def _step(key: int) -> tuple[int, bytes]:
-    """``key``: node << 8 | byte. Answers the next node << 8 and what was read."""
-    node, byte, text = key >> 8, key & 0xFF, bytearray()
-    for shift in range(7, -1, -1):
-        node = _NODES[node][byte >> shift & 1]
-        if node < 0:
-            if ~node == _EOS:
-                raise HuffmanError("end of string inside")
-            text.append(~node)
-            node = 0
-    step = _steps[key] = node << 8, bytes(text)
-    return step
+_ROOT: Final = _mark_final()
 
 
 def decode(data: bytes) -> bytes:
     """Raises HuffmanError."""
-    known, node, pieces = _steps, 0, []
+    steps, pieces = _ROOT, []
     for byte in data:
-        node, text = known.get(node | byte) or _step(node | byte)
+        steps, text = steps[byte]
         pieces.append(text)
-    if node not in _FINAL:
+    if not steps.final:
         raise HuffmanError("padding")
     return b"".join(pieces)
