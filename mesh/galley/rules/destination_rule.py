@@ -20,7 +20,16 @@ from mesh.galley.schema import Problem
 
 _ACTED_ON = {
     "tcp": ("maxConnections", "connectTimeout", "tcpKeepalive", "maxConnectionDuration", "idleTimeout"),
-    "http": ("http1MaxPendingRequests", "http2MaxRequests", "maxRequestsPerConnection", "maxRetries", "idleTimeout"),
+    "http": (
+        "http1MaxPendingRequests",
+        "http2MaxRequests",
+        "maxRequestsPerConnection",
+        "maxRetries",
+        "idleTimeout",
+        "h2UpgradePolicy",
+        "useClientProtocol",
+        "maxConcurrentStreams",
+    ),
 }
 
 

@@ -14,11 +14,11 @@ from mesh.galley.models.destination_rule import (
     TrafficPolicy,
 )
 from mesh.model import cluster as model
-from mesh.model.cluster import CircuitBreakers, Cluster, Discovery, IstioService, LbPolicy, TcpKeepalive
+from mesh.model.cluster import CircuitBreakers, Cluster, Discovery, HttpProtocol, IstioService, LbPolicy, TcpKeepalive
 from mesh.model.endpoint import Endpoint, LoadAssignment, LocalityEndpoints
 from mesh.model.node import Interception, Node
 from mesh.model.service import Service, ServicePort
-from mesh.pilot.translate import endpoints, names
+from mesh.pilot.translate import endpoints, http_protocols, names
 from mesh.pilot.translate.mesh import Mesh, served_by
 
 CONNECT_TIMEOUT_SECONDS = 10.0
@@ -104,6 +104,7 @@ def _cluster(mesh: Mesh, service: Service, port: ServicePort, subset: str, label
         },
     )
     cluster = _watched(_pooled(cluster, policy.pool), policy.outlier)
+    cluster = http_protocols.outbound(cluster, port, policy.pool)
     passthrough = policy.balancer is not None and policy.balancer.simple == "PASSTHROUGH"
     if passthrough or service.resolution == "NONE":
         return replace(cluster, discovery=Discovery.ORIGINAL_DST, lb_policy=LbPolicy.CLUSTER_PROVIDED), None
@@ -195,7 +196,7 @@ def inbound(mesh: Mesh, node: Node) -> Iterator[Cluster]:
         if node.interception is Interception.NONE:
             app = LoadAssignment(cluster.name, (LocalityEndpoints((Endpoint(node.ip, port.app_port),)),))
             cluster = replace(cluster, discovery=Discovery.STATIC, lb_policy=LbPolicy.ROUND_ROBIN, bind_address="", load_assignment=app)
-        yield cluster
+        yield http_protocols.inbound(cluster, served[1] if served else None)
 
 
 def fixed(node: Node) -> Iterator[Cluster]:
@@ -203,7 +204,12 @@ def fixed(node: Node) -> Iterator[Cluster]:
     yield Cluster(names.BLACK_HOLE, Discovery.STATIC, LbPolicy.ROUND_ROBIN, load_assignment=LoadAssignment(names.BLACK_HOLE))
     if node.interception is Interception.REDIRECT:
         passthrough = Cluster(
-            names.PASSTHROUGH, Discovery.ORIGINAL_DST, LbPolicy.CLUSTER_PROVIDED, CONNECT_TIMEOUT_SECONDS, circuit_breakers=NO_LIMITS
+            names.PASSTHROUGH,
+            Discovery.ORIGINAL_DST,
+            LbPolicy.CLUSTER_PROVIDED,
+            CONNECT_TIMEOUT_SECONDS,
+            circuit_breakers=NO_LIMITS,
+            http_protocol=HttpProtocol.DOWNSTREAM,
         )
         yield passthrough
         yield replace(passthrough, name=names.INBOUND_PASSTHROUGH, bind_address=INBOUND_BIND_ADDRESS)

@@ -223,7 +223,7 @@ def rule(spec: str) -> str:
         ("workloadSelector: {matchLabels: {a: b}}", "SEA0001", "not supported yet"),
         ("exportTo: ['*', a]", "IST0106", "cannot stand beside"),
         ("exportTo: [.]", "SEA0001", "seen everywhere"),
-        ("trafficPolicy: {connectionPool: {http: {maxConcurrentStreams: 1}}}", "SEA0001", "maxConcurrentStreams: not supported yet"),
+        ("trafficPolicy: {connectionPool: {http: {http2KeepAlive: {interval: 1s}}}}", "SEA0001", "http2KeepAlive: not supported yet"),
         ("exportTo: [a, a]", "IST0106", "duplicate entry"),
         ("trafficPolicy: {connectionPool: {http: {h2UpgradePolicy: UPGRADE, useClientProtocol: true}}}", "IST0106", "cannot be true"),
     ],
