@@ -108,7 +108,7 @@ class Lab:
 
     def reset(self, timeout_seconds: float = 10.0) -> None:
         """Delete all configuration that was applied, whoever applied it; the topology's own services stay, or come back."""
-        own = {service.name for service in self.topology.services}
+        own = {service.name for service in self.topology.services} | {gateway.name for gateway in self.topology.gateways}
         extra, present = [], set()
         for kind in (*PLURALS, "Service"):
             for resource in self.api.get(kind):
@@ -157,8 +157,17 @@ class Lab:
 
     def _row(self, place: Place, processes: dict[str, ProcessState], readiness: Readiness) -> dict[str, Any]:
         app, proxy = (processes.get(f"{place.name}/{part}") for part in ("app", "proxy"))
-        row: dict[str, Any] = {"name": place.name, "kind": "workload", "service": place.service, "version": place.version}
-        row |= {"status": _status([app, proxy]), "ready": readiness.is_ready(place), "address": place.address}
+        row: dict[str, Any] = {
+            "name": place.name,
+            "kind": "gateway" if place.is_gateway else "workload",
+            "service": place.service,
+            "version": place.version,
+        }
+        row |= {
+            "status": _status([proxy] if place.is_gateway else [app, proxy]),
+            "ready": readiness.is_ready(place),
+            "address": place.address,
+        }
         row |= {"url": f"http://{next(iter(place.inbound.values()))}", "dataplane": self.dataplane, "runtime": self.runtime_name}
         for part, process in (("app", app), ("proxy", proxy)):
             if process is not None:
@@ -189,8 +198,9 @@ class Lab:
         if process == "control":
             return ["control"]
         workload, _, part = process.partition("/")
-        parts = ("app", "proxy")
-        if workload in {place.name for place in self.layout.places} and part in ("", *parts):
+        places = {place.name: place for place in self.layout.places}
+        parts = ("proxy",) if workload in places and places[workload].is_gateway else ("app", "proxy")
+        if workload in places and part in ("", *parts):
             return [f"{workload}/{part}"] if part else [f"{workload}/{each}" for each in parts]
         known = ", ".join(["control", *(place.name for place in self.layout.places)])
         raise LabError(f"lab {self.name} has no process {process}", how=f"processes: {known}, and each workload's /app and /proxy")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.runtimes.runtime import Layout
-from lab.topology import PortSpec, Program, ServiceSpec, Topology, VersionSpec
+from lab.topology import GatewaySpec, PortSpec, Program, ServiceSpec, Topology, VersionSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ class LabRecord:
 
 def _topology(data: Mapping[str, Any]) -> Topology:
     services = tuple(_service(service) for service in data["services"])
-    return Topology(**{**data, "services": services, "directory": Path(data["directory"])})
+    gateways = tuple(GatewaySpec(**{**one, "ports": tuple(PortSpec(**port) for port in one["ports"])}) for one in data["gateways"])
+    return Topology(**{**data, "services": services, "gateways": gateways, "directory": Path(data["directory"])})
 
 
 def _service(data: Mapping[str, Any]) -> ServiceSpec:

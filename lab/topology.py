@@ -36,6 +36,10 @@ class Program:
     command: tuple[str, ...] = ()
     image: str = ""
 
+    def __bool__(self) -> bool:
+        """A gateway has none."""
+        return bool(self.module or self.command or self.image)
+
 
 @dataclass(frozen=True, slots=True)
 class VersionSpec:
@@ -79,6 +83,15 @@ class WorkloadSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewaySpec:
+    """A proxy without an app, at the edge of the mesh: Gateways select it by ``labels``; it listens on ``ports`` when they say so."""
+
+    name: str
+    ports: tuple[PortSpec, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     """``directory`` is where relative paths in commands start from and a module is looked for first: the folder of the file."""
 
@@ -87,6 +100,7 @@ class Topology:
     ingress: str
     namespace: str = "default"
     directory: Path = field(default_factory=Path.cwd)
+    gateways: tuple[GatewaySpec, ...] = ()
 
     def service(self, name: str) -> ServiceSpec:
         for service in self.services:
@@ -125,17 +139,38 @@ class Topology:
             database=version.database,
         )
 
+    def gateway_workloads(self) -> tuple[WorkloadSpec, ...]:
+        """One proxy for each gateway; there is no program in it."""
+        return tuple(
+            WorkloadSpec(
+                name=f"{gateway.name}-0",
+                namespace=self.namespace,
+                service=gateway.name,
+                version="",
+                program=Program(),
+                ports=gateway.ports,
+                readiness="",
+                service_account=gateway.name,
+                labels={"app": gateway.name, "service.istio.io/canonical-name": gateway.name, **gateway.labels},
+            )
+            for gateway in self.gateways
+        )
+
     def services_yaml(self) -> str:
         """The Kubernetes ``Service`` documents that the control plane starts with."""
-        return yaml.safe_dump_all((self._service_document(service) for service in self.services), sort_keys=False)
+        documents = [self._service_document(service.name, service.ports, {"app": service.name}) for service in self.services]
+        documents += [self._service_document(gateway.name, gateway.ports, {"app": gateway.name}) for gateway in self.gateways]
+        return yaml.safe_dump_all(documents, sort_keys=False)
 
-    def _service_document(self, service: ServiceSpec) -> dict[str, object]:
-        ports = [{"name": port.name, "port": port.port, "targetPort": port.port, "protocol": "TCP"} for port in service.ports]
+    def _service_document(self, name: str, ports: tuple[PortSpec, ...], selector: Mapping[str, str]) -> dict[str, object]:
         return {
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": {"name": service.name, "namespace": self.namespace, "labels": {"app": service.name, "service": service.name}},
-            "spec": {"selector": {"app": service.name}, "ports": ports},
+            "metadata": {"name": name, "namespace": self.namespace, "labels": {"app": name, "service": name}},
+            "spec": {
+                "selector": dict(selector),
+                "ports": [{"name": port.name, "port": port.port, "targetPort": port.port, "protocol": "TCP"} for port in ports],
+            },
         }
 
 

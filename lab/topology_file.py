@@ -1,14 +1,14 @@
 """The file a topology is written in: its fields, its rules, and an error with line and column for each that is broken."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from lab.topology import RUNTIMES, PortSpec, Program, ServiceSpec, Topology, TopologyError, VersionSpec
+from lab.topology import RUNTIMES, GatewaySpec, PortSpec, Program, ServiceSpec, Topology, TopologyError, VersionSpec
 from lab.yaml_marks import Document, Finding, Path, YamlError, did_you_mean, read
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")  # DNS-1123 label
@@ -47,10 +47,16 @@ class ServiceFields(ProgramFields):
     versions: dict[str, VersionFields | None] = Field(min_length=1)
 
 
+class GatewayFields(_Fields):
+    ports: list[PortFields] = Field(min_length=1)
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
 class TopologyFields(_Fields):
     name: str
     namespace: str = "default"
     services: dict[str, ServiceFields] = Field(min_length=1)
+    gateways: dict[str, GatewayFields] = Field(default_factory=dict)
     ingress: str
 
 
@@ -112,7 +118,9 @@ def _known_fields(path: Path) -> list[str]:
             fields: type[BaseModel] = TopologyFields
         case ("services", _, _):
             fields = ServiceFields
-        case ("services", _, "ports", _, _):
+        case ("gateways", _, _):
+            fields = GatewayFields
+        case ("services" | "gateways", _, "ports", _, _):
             fields = PortFields
         case _:
             fields = VersionFields
@@ -130,6 +138,13 @@ def _rules(document: Document, fields: TopologyFields) -> Iterator[Finding]:
         yield Finding(f'ingress "{fields.ingress}" is none of the services', document.mark(("ingress",)), hint)
     for name, service in fields.services.items():
         yield from _service_rules(document, ("services", name), service)
+    for name, gateway in fields.gateways.items():
+        path: Path = ("gateways", name)
+        yield from _name_rule(document, path, name, key=True)
+        yield from _port_rules(document, (*path, "ports"), gateway.ports)
+        yield from _label_rules(document, path, gateway.labels)
+        if name in fields.services:
+            yield Finding(f'"{name}" is a service already', document.mark(path, key=True), "a gateway is a service of its own")
 
 
 def _service_rules(document: Document, path: Path, service: ServiceFields) -> Iterator[Finding]:
@@ -169,7 +184,11 @@ def _word_rules(document: Document, path: Path, fields: ProgramFields) -> Iterat
     for key in fields.environment:
         if not key or "=" in key or "\0" in key:
             yield Finding(f'"{key}" is no name of an environment variable', document.mark((*path, "environment", key), key=True))
-    for key, value in fields.labels.items():
+    yield from _label_rules(document, path, fields.labels)
+
+
+def _label_rules(document: Document, path: Path, labels: Mapping[str, str]) -> Iterator[Finding]:
+    for key, value in labels.items():
         if not LABEL.match(value) or len(value) > LONGEST_NAME:
             hint = "letters, digits, '-', '_' and '.', at most 63"
             yield Finding(f'"{value}" is no value of a label', document.mark((*path, "labels", key)), hint)
@@ -197,7 +216,11 @@ def _program_rules(document: Document, path: Path, service: ServiceFields, versi
 
 def _topology(fields: TopologyFields, directory: FilePath) -> Topology:
     services = tuple(_service(name, service) for name, service in fields.services.items())
-    return Topology(fields.name, services, fields.ingress, fields.namespace, directory)
+    gateways = tuple(
+        GatewaySpec(name, tuple(PortSpec(port.name, port.port) for port in gateway.ports), gateway.labels)
+        for name, gateway in fields.gateways.items()
+    )
+    return Topology(fields.name, services, fields.ingress, fields.namespace, directory, gateways)
 
 
 def _service(name: str, fields: ServiceFields) -> ServiceSpec:

@@ -3,12 +3,25 @@
 Written from the docker runtime's own plan, within what both know: no ``version``, no ``name``, no BuildKit.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import yaml
 
-from lab.runtimes.docker.plan import CONTROL_ALIAS, HEALTH_PORT, HTTP_PORT, TOPOLOGY, ContainerSpec, app, control, databases, proxy
-from lab.topology import Topology
+from lab.runtimes.docker.plan import (
+    CONTROL_ALIAS,
+    HEALTH_PORT,
+    HTTP_PORT,
+    TOPOLOGY,
+    ContainerSpec,
+    aliases,
+    app,
+    control,
+    databases,
+    gateway_proxy,
+    proxy,
+)
+from lab.topology import Topology, WorkloadSpec
 
 IMAGE = "${SEATRIAL_IMAGE:-seatrial:latest}"
 POSTGRES_IMAGE = "${SEATRIAL_POSTGRES_IMAGE:-seatrial-postgres:latest}"
@@ -25,6 +38,7 @@ HEAD = """\
 #
 # The images are built from here at the first start. Where no registry answers: python -m lab.runtimes.docker.images, and then up.
 """
+HEALTHCHECK = {"test": ["CMD", "bash", "-c", READY], "interval": "5s", "timeout": "3s", "retries": 12}
 
 
 def export(topology: Topology, project: str = ".") -> str:
@@ -41,9 +55,20 @@ def export(topology: Topology, project: str = ".") -> str:
         services[workload.name] = service
     for workload in workloads:
         services[f"{workload.name}-proxy"] = _service(proxy(workload, "python"), project) | _joining(workload.name)
+    for workload in topology.gateway_workloads():
+        services |= _gateway(workload, project)
     page = "/productpage" if ingress.name == "productpage" else ""
     text: str = yaml.dump({"services": services}, Dumper=_Dumper, sort_keys=False, width=140)
     return HEAD.format(name=topology.name, ingress=ingress.name, page=page) + text
+
+
+def _gateway(workload: WorkloadSpec, project: str) -> dict[str, Any]:
+    """A proxy by itself. The ports of the world are often taken: these are published from 10000 on."""
+    spec = gateway_proxy(workload, "python")
+    service = _service(replace(spec, aliases=aliases(workload)), project) | {"depends_on": [CONTROL_ALIAS]}
+    variable = workload.service.upper().replace("-", "_")
+    ports = [f"127.0.0.1:${{{variable}_PORT_{port.port}:-{10000 + port.port}}}:{port.port}" for port in workload.ports]
+    return {workload.name: service | {"ports": ports, "healthcheck": HEALTHCHECK}}
 
 
 def _service(spec: ContainerSpec, project: str) -> dict[str, Any]:
@@ -87,7 +112,7 @@ def _joining(app_name: str) -> dict[str, Any]:
     return {
         "network_mode": f"service:{app_name}",
         "depends_on": [app_name, CONTROL_ALIAS],
-        "healthcheck": {"test": ["CMD", "bash", "-c", READY], "interval": "5s", "timeout": "3s", "retries": 12},
+        "healthcheck": HEALTHCHECK,
     }
 
 

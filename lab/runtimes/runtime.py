@@ -41,6 +41,11 @@ class Place:
     admin: str = ""
     health: str = ""
 
+    @property
+    def is_gateway(self) -> bool:
+        """A proxy without an app: it has no version."""
+        return not self.version
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:

@@ -130,7 +130,7 @@ class Subscription:
             digests = {**state.acked, **digests}
         changed = {name for name, digest in digests.items() if state.acked.get(name) != digest} | (state.force & set(digests))
         removed = whole and bool(set(state.acked) - set(digests))
-        if digests == state.rejected:
+        if state.rejected and digests == state.rejected:
             return None
         if not (changed or removed or state.asked):
             state.rejected, state.error = {}, ""  # what was rejected is wanted no more

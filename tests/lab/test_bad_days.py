@@ -33,7 +33,7 @@ def test_a_control_plane_killed_under_load_costs_no_request_and_comes_back_in_sy
             mesh.lab.apply(only("v3"))
         checks.only(mesh.load(REVIEWS, requests=100, label="podname").labels, "reviews-v1-0")
         mesh.lab.start("control")
-        mesh.wait(lambda: len(mesh.lab.status()) == 6 and all(row["synced"] for row in mesh.lab.status()), "all are in sync again", 30)
+        mesh.wait(lambda: len(mesh.lab.status()) == 7 and all(row["synced"] for row in mesh.lab.status()), "all are in sync again", 30)
         checks.only(mesh.load(REVIEWS, requests=100, label="podname").labels, "reviews-v1-0")
         mesh.apply(only("v3"))
         checks.only(mesh.load(REVIEWS, requests=100, label="podname").labels, "reviews-v3-0")

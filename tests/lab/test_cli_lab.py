@@ -138,7 +138,7 @@ def test_apply_says_what_became_of_each_resource_and_who_uses_it(seatrial: Seatr
         "destinationrule.networking.istio.io/reviews created",
         "virtualservice.networking.istio.io/reviews created",
     ]
-    assert "applied by 6 proxies in " in applied.stderr
+    assert "applied by 7 proxies in " in applied.stderr
     again = seatrial("apply", str(tmp_path / "route.yaml"))
     assert again.stdout == "virtualservice.networking.istio.io/reviews unchanged\n"
     assert "nothing changed" in again.stderr
@@ -230,7 +230,7 @@ def test_delete_by_file_by_kind_and_by_slash(seatrial: Seatrial, tmp_path: Path)
 
 def test_status_has_a_line_for_each_proxy(seatrial: Seatrial) -> None:
     lines = seatrial("status", "--no-headers").stdout.splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert all(line.split()[2:6] == ["SYNCED"] * 4 for line in lines)
     assert len(seatrial("status", "reviews-v2", "--no-headers").stdout.splitlines()) == 1
     assert json.loads(seatrial("status", "details-v1-0", "-o", "json").stdout)[0]["types"]["CDS"]["status"] == "SYNCED"

@@ -93,7 +93,7 @@ def test_the_bookshop_comes_up_obeys_and_goes_without_a_trace(home: Path) -> Non
     rows = {row["name"]: row for row in lab.ps()}
     assert {row["status"] for row in rows.values()} == {"running"}
     assert all(row["ready"] for row in rows.values())
-    assert len(rows) == 7
+    assert len(rows) == 8
     assert not free(address)
 
     lab.down()

@@ -183,3 +183,31 @@ def test_all_mistakes_are_shown_at_once_in_the_order_of_the_file():
     with pytest.raises(TopologyError) as caught:
         parse("shop.yaml", GOOD.replace("8080", "0").replace("replicas: 2", "replica: 2"))
     assert [finding.mark.line for finding in caught.value.findings] == [5, 12]
+
+
+def test_a_gateway_is_a_workload_without_a_program(tmp_path: Path) -> None:
+    topology = load("bookshop")
+    [gateway] = topology.gateway_workloads()
+    assert (gateway.name, gateway.service, bool(gateway.program)) == ("ingressgateway-0", "ingressgateway", False)
+    assert gateway.labels["istio"] == "ingressgateway"
+    assert gateway.name not in [workload.name for workload in topology.workloads("local")]
+    assert "name: ingressgateway" in topology.services_yaml()
+
+
+@pytest.mark.parametrize(
+    ("gateways", "message"),
+    [
+        ("{edge: {}}", 'gateways.edge needs "ports"'),
+        ("{edge: {ports: []}}", "gateways.edge.ports"),
+        ("{Edge: {ports: [{name: http, port: 80}]}}", '"Edge" is no name'),
+        ("{web: {ports: [{name: http, port: 80}]}}", '"web" is a service already'),
+        ("{edge: {ports: [{name: http, port: 80}], label: {}}}", 'unknown field "label" in gateways.edge'),
+        ("{edge: {ports: [{name: http, port: 80}], labels: {a: 'b c'}}}", '"b c" is no value of a label'),
+    ],
+)
+def test_a_gateway_that_cannot_be(gateways: str, message: str) -> None:
+    service = "web: {ports: [{name: http, port: 80}], command: [a], versions: {v1: {}}}"
+    text = f"name: x\ningress: web\nservices:\n  {service}\ngateways: {gateways}\n"
+    with pytest.raises(TopologyError) as error:
+        parse("x.yaml", text)
+    assert message in str(error.value)

@@ -85,7 +85,8 @@ class DockerRuntime:
         containers = self._containers
         with explained("cannot create the lab's network", "docker network prune frees the addresses of unused ones"):
             containers.create_network()
-        progress(f"starting the control plane, {len(plan.workloads)} apps and their sidecars")
+        apps = sum(pod.app is not None for pod in plan.workloads)
+        progress(f"starting the control plane, {apps} apps and {len(plan.workloads)} sidecars")
 
         def start(spec: ContainerSpec) -> None:
             containers.create(spec, images[spec.image])
@@ -93,7 +94,8 @@ class DockerRuntime:
 
         def start_workload(pod: Pod, control: "Future[None]") -> None:
             start(pod.network)
-            start(pod.app)
+            if pod.app is not None:
+                start(pod.app)
             control.result()  # whom the sidecar asks for at once
             start(pod.proxy)
 
@@ -156,9 +158,11 @@ class DockerRuntime:
 
     def start(self, names: Sequence[str]) -> None:
         """Networks first, sidecars last; where a network had to start again, whoever was in the old one has to as well."""
-        running = {process.name for process in self.processes() if process.id}
+        known = {process.name: process.id for process in self.processes()}
+        running = {name for name, id_ in known.items() if id_}
         wanted = {name for name in names if name not in running}
-        lost = {f"{name.removesuffix('/network')}/{part}" for name in wanted if name.endswith("/network") for part in ("app", "proxy")}
+        networks = [name.removesuffix("/network") for name in wanted if name.endswith("/network")]
+        lost = {f"{workload}/{part}" for workload in networks for part in ("app", "proxy")} & known.keys()
         self._end(sorted(lost & running))
         self._wanted.forget(wanted | lost)
         for group in in_order(wanted | lost):

@@ -61,7 +61,7 @@ class Pod:
     """
 
     network: ContainerSpec
-    app: ContainerSpec
+    app: ContainerSpec | None  # a gateway has none
     proxy: ContainerSpec
 
 
@@ -82,6 +82,10 @@ def make_plan(topology: Topology, lab: str, dataplane: str, services_yaml: str, 
         publish = {port: free_port() for port in (*(port.port for port in workload.ports), HEALTH_PORT)}
         places.append(_place(workload, publish))
         pods.append(_pod(app(workload, lab, topology, secret), proxy(workload, dataplane), publish))
+    for workload in topology.gateway_workloads():
+        publish = {port: free_port() for port in (*(port.port for port in workload.ports), HEALTH_PORT)}
+        places.append(_place(workload, publish))
+        pods.append(_gateway(workload, dataplane, publish))
     layout = Layout(f"http://127.0.0.1:{http}", f"{CONTROL_ALIAS}:{XDS_PORT}", tuple(places))
     published = replace(control(services_yaml), publish={HTTP_PORT: http})
     return Plan(layout, published, databases(workloads, secret), tuple(pods))
@@ -98,6 +102,30 @@ def _pod(app: ContainerSpec, proxy: ContainerSpec, publish: Mapping[int, int]) -
         publish=publish,
     )
     return Pod(network, replace(app, aliases=(), joins=network.name), replace(proxy, joins=network.name))
+
+
+def _gateway(workload: WorkloadSpec, dataplane: str, publish: Mapping[int, int]) -> Pod:
+    """Nothing to capture: clients come to its ports."""
+    network = ContainerSpec(
+        name=f"{workload.name}/network",
+        image="mesh",
+        command=("sleep", "infinity"),
+        user=APP_USER,
+        aliases=aliases(workload),
+        publish=publish,
+    )
+    return Pod(network, None, replace(gateway_proxy(workload, dataplane), joins=network.name))
+
+
+def gateway_proxy(workload: WorkloadSpec, dataplane: str) -> ContainerSpec:
+    """It needs no rights: it captures nothing."""
+    spec = proxy(workload, dataplane)
+    environment = {name: value for name, value in spec.environment.items() if name != "SEATRIAL_CAPTURE"}
+    return replace(spec, joins="", environment={**environment, "SEATRIAL_PROBE": ""}, user=PROXY_USER, capabilities=())
+
+
+def aliases(workload: WorkloadSpec) -> tuple[str, ...]:
+    return tuple(f"{workload.service}{rest}" for rest in ("", f".{workload.namespace}", f".{workload.namespace}.svc.cluster.local"))
 
 
 def control(services_yaml: str) -> ContainerSpec:
@@ -134,7 +162,7 @@ def app(workload: WorkloadSpec, lab: str, topology: Topology, secret: str) -> Co
         command=command,
         environment=environment,
         user="" if foreign else _user(topology.directory) if own else APP_USER,
-        aliases=tuple(f"{workload.service}{rest}" for rest in ("", f".{workload.namespace}", f".{workload.namespace}.svc.cluster.local")),
+        aliases=aliases(workload),
         restricted=not foreign,  # an image of somebody else's has its own user, and writes where it likes
         folder=str(topology.directory) if own else "",
     )
@@ -223,5 +251,6 @@ def _node(workload: WorkloadSpec) -> dict[str, object]:
         "workload_name": f"{workload.service}-{workload.version}",
         "service_account": workload.service_account,
         "interception": "REDIRECT",
+        "kind": "sidecar" if workload.program else "router",
         "bindings": {"inbound": inbound},
     }

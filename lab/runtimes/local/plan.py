@@ -18,6 +18,7 @@ from lab.runtimes.runtime import LabError, Layout, Place, Progress, control_sett
 from lab.topology import PortSpec, Topology, WorkloadSpec
 
 XDS_PORT, HTTP_PORT = 15010, 8080
+GATEWAY_OFFSET = 10000  # its ports are those of the world, 80 and 443, which not everybody may listen on
 TCP_OFFSET = 30000
 TCP_PREFIXES = frozenset({"tcp", "tls", "https", "mongo", "mysql", "redis"})  # Istio's protocol selection, by a port's name
 ADMIN_PORT, HTTP_PROXY_PORT, HEALTH_PORT = 15000, 15002, 15021
@@ -84,6 +85,10 @@ def make_plan(topology: Topology, name: str, dataplane: str, folder: Path, addre
         apps.append(_app(workload, ports, name, folder, topology))
         agents.append(_agent(workload, ports, layout.xds, dataplane, envoy, folder))
         places.append(_place(workload, ports))
+    for index, workload in enumerate(topology.gateway_workloads(), start=len(workloads)):
+        ports = _ports(workload, addresses, index, (), ())
+        agents.append(_agent(workload, ports, layout.xds, dataplane, envoy, folder))
+        places.append(_place(workload, ports))
     ours = tuple(dict.fromkeys(w.program.module for w in workloads if w.program.module.startswith(OUR_MODULES)))
     preload = (*ours, *IMPORTED_LATE) if ours else ()
     control = _control(addresses.control, xds, http, folder)
@@ -110,8 +115,8 @@ def _ports(workload: WorkloadSpec, addresses: Addresses, index: int, service_por
     address = addresses.workload(index)
     return Ports(
         address,
-        app={port.port: addresses.port(address, port.port + APP_OFFSET) for port in workload.ports},
-        inbound={port.port: addresses.port(address, port.port) for port in workload.ports},
+        app={port.port: addresses.port(address, port.port + APP_OFFSET) for port in workload.ports if workload.program},
+        inbound={port.port: addresses.port(address, port.port + (0 if workload.program else GATEWAY_OFFSET)) for port in workload.ports},
         egress={port: addresses.port(address, port + EGRESS_OFFSET) for port in service_ports},
         tcp={service: addresses.port(address, TCP_OFFSET + number) for number, service in enumerate(tcp)},
         http_proxy=addresses.port(address, HTTP_PROXY_PORT),
@@ -174,7 +179,7 @@ def _variable(name: str) -> str:
 
 
 def _agent(workload: WorkloadSpec, ports: Ports, xds: str, dataplane: str, envoy: str, folder: Path) -> ChildSpec:
-    app = f"{ports.address}:{ports.app[workload.ports[0].port]}"
+    app = f"{ports.address}:{ports.app.get(workload.ports[0].port, 0)}"
     environment = {
         "SEATRIAL_XDS_ADDRESS": xds,
         "SEATRIAL_NODE": json.dumps(_node(workload, ports)),
@@ -182,7 +187,7 @@ def _agent(workload: WorkloadSpec, ports: Ports, xds: str, dataplane: str, envoy
         "SEATRIAL_ENVOY_BINARY": envoy,
         "SEATRIAL_ADMIN_ADDRESS": f"{ports.address}:{ports.admin}",
         "SEATRIAL_HEALTH_ADDRESS": f"{ports.address}:{ports.health}",
-        "SEATRIAL_PROBE": f"tcp://{app}" if workload.readiness == "tcp" else f"http://{app}{workload.readiness}",
+        "SEATRIAL_PROBE": _probe(workload.readiness, app),
         "SEATRIAL_DRAIN_SECONDS": str(DRAIN_SECONDS),
         "SEATRIAL_ACCESS_LOG": str(folder / "logs" / f"{workload.name}.access.log"),
     }
@@ -191,10 +196,18 @@ def _agent(workload: WorkloadSpec, ports: Ports, xds: str, dataplane: str, envoy
     return ChildSpec(f"{workload.name}/proxy", log, environment, str(folder), call, grace_seconds=DRAIN_SECONDS + 2)
 
 
+def _probe(readiness: str, app: str) -> str:
+    """None where there is no app."""
+    if not readiness:
+        return ""
+    return f"tcp://{app}" if readiness == "tcp" else f"http://{app}{readiness}"
+
+
 def _node(workload: WorkloadSpec, ports: Ports) -> dict[str, object]:
     inbound = [
-        {"name": port.name, "listen_port": ports.inbound[port.port], "app_port": ports.app[port.port], "app_protocol": ""}
+        {"name": port.name, "listen_port": listens, "app_port": ports.app.get(port.port, listens), "app_protocol": ""}
         for port in workload.ports
+        for listens in (ports.inbound[port.port],)
     ]
     return {
         "ip": ports.address,
@@ -204,7 +217,9 @@ def _node(workload: WorkloadSpec, ports: Ports) -> dict[str, object]:
         "workload_name": f"{workload.service}-{workload.version}",
         "service_account": workload.service_account,
         "interception": "NONE",
+        "kind": "sidecar" if workload.program else "router",
         "bindings": {
+            "gateway_ports": {} if workload.program else {str(port): listens for port, listens in ports.inbound.items()},
             "inbound": inbound,
             "http_proxy_port": ports.http_proxy,
             "egress_ports": {str(port): listens for port, listens in ports.egress.items()},

@@ -63,6 +63,7 @@ def running(images: Images) -> Iterator[str]:
     images.mesh()
     images.postgres()
     environment = {**os.environ, "SEATRIAL_PORT": str(port), "SEATRIAL_CONTROL_PORT": str(control)}
+    environment |= {f"INGRESSGATEWAY_PORT_{number}": str(free_port()) for number in (80, 443, 8080)}
     command += ["-p", PROJECT, "-f", str(FILE)]
     try:
         run(*command, "up", "-d", environment=environment)

@@ -66,6 +66,20 @@ def test_a_first_request_gets_everything_of_its_type(client: Client) -> None:
     assert (response.version, sent([response])) == ("v1", [(CDS, ["a"])])
 
 
+def test_who_has_no_listeners_is_told_so() -> None:
+    """A gateway that no Gateway selects: without an answer it would wait for ever."""
+    subscription = Subscription()
+    subscription.on_snapshot("v1", content(cds={"a": "1"}, eds={"a": "1"}))
+    client = Client(subscription)
+    client.ask(CDS)
+    client.ask(EDS, "a")
+    client.answer(CDS)
+    client.answer(EDS, "a")
+    assert sent(client.ask(LDS)) == [(LDS, [])]
+    client.answer(LDS)
+    assert subscription.settled
+
+
 def test_nothing_is_sent_before_there_is_a_snapshot() -> None:
     assert Subscription().on_request(CDS, nonce="", names=(), error=None) == []
 
