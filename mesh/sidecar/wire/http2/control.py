@@ -94,6 +94,9 @@ class ControlFrames(Streams):
         if any(value + stream.send_delta > frames.MAX_WINDOW for stream in self._streams.values()):
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "a stream's window")
         self._outbox.initial_window = value
+        for stream in self._streams.values():
+            if stream.waiting is not None:
+                self._outbox.blocked[stream.id] = stream
         self._flush()
 
     def _on_push_promise(self, flags: int, stream_id: int, payload: bytes) -> None:

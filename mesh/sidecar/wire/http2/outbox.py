@@ -4,7 +4,7 @@ Envoy: StreamImpl's pending_send_data_ over nghttp2's outbound queue. Heads and 
 is take turns, a frame each.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 
 from mesh.sidecar.wire.http2 import frames
 from mesh.sidecar.wire.http2.header_blocks import NO_TABLE
@@ -48,7 +48,7 @@ class Outbox:
         self.window = frames.DEFAULT_WINDOW
         self.initial_window = frames.DEFAULT_WINDOW
         self.max_frame_bytes = frames.MIN_MAX_FRAME_BYTES
-        self.blocked: dict[int, Stream] = {}
+        self.blocked: OrderedDict[int, Stream] = OrderedDict()  # by the connection's window, not by their own
         self.paused = False
         self.block_start = NO_TABLE  # of the first
         self.data_frames = 0
@@ -72,15 +72,18 @@ class Outbox:
     def data(self, stream: Stream, data: bytes, end_stream: bool) -> int:
         """Answers how many bytes of the stream wait now."""
         size = len(data)
-        if stream.waiting is None and not self.paused and (not size or self._fits(stream, size)):
+        if stream.waiting is not None:
+            if size:
+                stream.waiting.append(data)
+                stream.waiting_bytes += size
+            stream.end_waits = end_stream
+        elif not size or (not self.paused and self._fits(stream, size)):
             self._frame(stream, data, end_stream)
-            return 0
-        if stream.waiting is None:
-            stream.waiting = deque()
-        stream.waiting.append(data)
-        stream.waiting_bytes += size
-        stream.end_waits = end_stream
-        self.pump(stream)
+        else:
+            stream.waiting = deque((data,))
+            stream.waiting_bytes = size
+            stream.end_waits = end_stream
+            self.pump(stream)
         return stream.waiting_bytes
 
     def trailers(self, stream: Stream, block: bytes) -> None:
@@ -97,31 +100,27 @@ class Outbox:
         stream.waiting_bytes = 0
 
     def pump(self, stream: Stream) -> bool:
-        """Write what may be written of one stream. True if nothing is left."""
+        """Write what may be written of one stream, whose window is new. True if nothing is left."""
         while stream.waiting is not None and not self.paused and self._one_frame(stream):
             pass
-        if stream.waiting is None:
+        if stream.waiting is not None and self.initial_window + stream.send_delta > 0:
+            self.blocked[stream.id] = stream
+        else:
             self.blocked.pop(stream.id, None)
-            return True
-        self.blocked[stream.id] = stream
-        return False
+        return stream.waiting is None
 
     def flush(self) -> list[Stream]:
         """Write what may be written, a frame of each stream in turn. Answers the streams of which nothing is left."""
         drained: list[Stream] = []
         blocked = self.blocked
-        progress = True
-        while blocked and progress and not self.paused:
-            progress = False
-            for stream_id, stream in list(blocked.items()):
-                if not self._one_frame(stream):
-                    continue
-                progress = True
-                del blocked[stream_id]
-                if stream.waiting is None:
-                    drained.append(stream)
-                else:
-                    blocked[stream_id] = stream  # at the end of the queue
+        while blocked and self.window > 0 and not self.paused:
+            stream_id, stream = blocked.popitem(last=False)
+            if not self._one_frame(stream):
+                continue  # its own window is shut: ``pump`` comes when that changes
+            if stream.waiting is None:
+                drained.append(stream)
+            else:
+                blocked[stream_id] = stream  # at the end of the queue
         return drained
 
     def _fits(self, stream: Stream, size: int) -> bool:
@@ -134,7 +133,7 @@ class Outbox:
         piece, offset = waiting[0], stream.offset
         left = len(piece) - offset
         room = min(self.window, self.initial_window + stream.send_delta, self.max_frame_bytes)
-        if left <= room or not left:
+        if left <= room:
             waiting.popleft()
             stream.offset = 0
             stream.waiting_bytes -= left

@@ -82,6 +82,29 @@ def test_the_stream_that_went_last_waits_for_the_others() -> None:
     assert [server.send(window_update(0, 10_000))[0].stream_id for _ in range(4)] == [3, 5, 1, 3]
 
 
+def test_a_stream_whose_own_window_is_shut_is_not_looked_at_when_the_connections_opens() -> None:
+    server = make_server()
+    server.send(settings(initial_window_size=1), *[server.headers(stream_id, GET) for stream_id in range(1, 101, 2)])
+    for stream_id in range(1, 101, 2):
+        server.connection.send_response(stream_id, 200, {}, end_stream=False)
+        server.connection.send_data(stream_id, b"abc", end_stream=True)
+    server.written()
+    assert not server.connection._outbox.blocked
+    assert server.send(window_update(0, 1_000)) == []
+    written = server.send(settings(initial_window_size=10))
+    assert [found.payload for found in written if found.kind == DATA] == [b"bc"] * 50
+    assert server.connection.open_streams == 0
+
+
+def test_an_end_without_data_waits_for_the_data_before_it_only(server: Scripted) -> None:
+    server.send(settings(initial_window_size=3), server.headers(1, GET))
+    server.connection.send_response(1, 200, {}, end_stream=False)
+    server.connection.send_data(1, b"abcdef", end_stream=False)
+    server.connection.send_data(1, b"", end_stream=True)
+    server.written()
+    assert server.send(window_update(1, 3)) == [(DATA, END_STREAM, 1, b"def")]
+
+
 def test_frames_are_as_long_as_the_peer_allows(server: Scripted) -> None:
     server.send(settings(max_frame_size=20_000), server.headers(1, GET))
     server.connection.send_response(1, 200, {}, end_stream=False)
