@@ -17,7 +17,7 @@ _NO_LENGTH: Final = field("content-length", "0")
 
 def status_for(http_status: int) -> int:
     """What a gRPC client takes an answer for that says nothing about it."""
-    return _STATUSES.get(http_status, 0 if http_status == 200 else _UNKNOWN)
+    return _STATUSES.get(http_status, _UNKNOWN)
 
 
 def asks_for_grpc(fields: dict[str, Field]) -> bool:

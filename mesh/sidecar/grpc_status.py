@@ -40,13 +40,18 @@ def said(response: Response | None) -> str:
     return "" if found is None else found[0]
 
 
-def number(request: Request, response: Response | None) -> str:
-    """What the client takes it for; empty where it did not call by gRPC."""
+def number(request: Request, response: Response | None) -> int | None:
+    """What the client takes it for, -1 for what is no number; None where it did not call by gRPC."""
     if not asks_for_grpc(request.headers.fields):
-        return ""
-    return said(response) or (str(status_for(request.stream.status)) if request.stream.status else "")
+        return None
+    text = said(response)
+    if not text:
+        return status_for(request.stream.status) if request.stream.status else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
 
 
-def name(request: Request, response: Response | None) -> str:
-    text = number(request, response)
-    return NAMES[int(text)] if text.isascii() and text.isdigit() and int(text) < len(NAMES) else text
+def name(request: Request, response: Response | None) -> str | None:
+    found = number(request, response)
+    if found is None:
+        return None
+    return NAMES[found] if 0 <= found < len(NAMES) else str(found)

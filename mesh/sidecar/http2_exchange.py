@@ -81,7 +81,9 @@ class Http2Exchange(Exchange):
             body = request.body
             if self._incoming is None and not body.received_bytes and body.trailers is None and not request.upgrade:
                 request.body = EMPTY
+            self._dispatching = request.body is not EMPTY
             self._dispatch(request)
+            self._dispatching = False
 
     def refuse(self, status: int, details: str) -> None:
         """What came is no request."""
@@ -158,6 +160,8 @@ class Http2Exchange(Exchange):
         if request.method == "HEAD" or response.status in _WITHOUT_BODY:
             data = b""
             self._out_bytes = 0 if request.method == "HEAD" else self._out_bytes
+        elif response.local and not data:
+            response.headers.fields.pop("content-length", None)  # the end of the stream says so
         self._head(response, end_stream=not data and not trailers)
         if data and self._codec.send_data(self.id, data, end_stream=not trailers):
             self._writing_paused = True

@@ -58,8 +58,8 @@ _PLAIN: Final = {
     "REQUESTED_SERVER_NAME": "s.requested_server_name or NONE",
     "ROUTE_NAME": "(s.route.name if s.route is not None else None) or NONE",
     "START_TIME": "stamp(s.start_time)",
-    "GRPC_STATUS": "grpc_name(r, a) or NONE",
-    "GRPC_STATUS_NUMBER": "grpc_number(r, a) or NONE",
+    "GRPC_STATUS": "t if (t := grpc_name(r, a)) is not None else NONE",
+    "GRPC_STATUS_NUMBER": "t if (t := grpc_number(r, a)) is not None else NONE",
 }
 _PARTS: Final = {
     ":method": "r.method or NONE",

@@ -33,6 +33,8 @@ class Ask:
     mirrored: int = 0
     then: bytes = b""
     answers: int = 1
+    http2: bool = False
+    trailers: Pairs = ()  # of HTTP/2
 
     def wire(self, domain: str, key: str) -> bytes:
         host = self.host.replace("{host}", domain) or domain
@@ -83,6 +85,8 @@ class Answer:
     closed: bool = False  # instead of an answer, or to end it
     interim: list[int] = field(default_factory=list)
     next: list["Answer"] = field(default_factory=list)
+    trailers: list[tuple[str, str]] | None = None
+    reset: int | None = None  # of its stream, by this code
 
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key.lower() == name), None)
@@ -95,6 +99,8 @@ class Answer:
             "whole": self.whole,
             "closed": self.closed,
             "interim": self.interim,
+            "trailers": self.trailers and normal(self.trailers),
+            "reset": self.reset,
             **({"next": [answer.comparable() for answer in self.next]} if self.next else {}),
         }
 

@@ -15,6 +15,7 @@ from mesh.model.cluster import Cluster, Discovery, LbPolicy
 from mesh.model.endpoint import Endpoint, Health, LoadAssignment, LocalityEndpoints
 from mesh.model.listener import AccessLogFile, FilterChain, Listener
 from mesh.model.route import RouteConfiguration, VirtualHost
+from side_by_side import http2
 from side_by_side.asking import Ask, Outcome, exchange
 from side_by_side.cases import Case
 from side_by_side.envoy import Envoy, bootstrap, free_port
@@ -41,6 +42,8 @@ LOGGED = {
     "original path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
     "authority": "%REQ(:AUTHORITY)%",
     "protocol": "%PROTOCOL%",
+    "grpc status": "%GRPC_STATUS%",
+    "grpc number": "%GRPC_STATUS_NUMBER%",
     "received": "%BYTES_RECEIVED%",
     "sent": "%BYTES_SENT%",
     "termination": "%CONNECTION_TERMINATION_DETAILS%",
@@ -112,7 +115,11 @@ class Side:
 
     def ask(self, listener: str, domain: str, ask: Ask) -> Outcome:
         key = f"{self.name}-{next(self._keys)}"
-        answer, own, seconds = exchange(self.address(listener), ask.wire(domain, key), ask)
+        answer, own, seconds = (
+            http2.exchange(self.address(listener), ask, domain, key)
+            if ask.http2
+            else exchange(self.address(listener), ask.wire(domain, key), ask)
+        )
         lines = until(lambda: self._logged(own, ask.answers), PATIENCE_SECONDS, f"{self.name} has logged {ask}")
         if ask.mirrored:
             until(lambda: self._upstreams.count(key) > ask.mirrored, PATIENCE_SECONDS, f"{self.name} has sent its copies")
