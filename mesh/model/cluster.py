@@ -19,6 +19,8 @@ class LbPolicy(Enum):
     ROUND_ROBIN = "ROUND_ROBIN"
     LEAST_REQUEST = "LEAST_REQUEST"
     RANDOM = "RANDOM"
+    RING_HASH = "RING_HASH"
+    MAGLEV = "MAGLEV"
     CLUSTER_PROVIDED = "CLUSTER_PROVIDED"  # the original destination decides
 
 
@@ -105,4 +107,5 @@ class Cluster:
     locality_weighted: bool = False  # the localities' weights divide the traffic of their priority
     http_protocol: HttpProtocol = HttpProtocol.HTTP1
     max_concurrent_streams: int | None = None  # of an HTTP/2 connection; None is Envoy's default of 1024
+    table_size: int | None = None  # at least so many points of a hash ring, or exactly so many of a maglev table (a prime)
     metadata: Mapping[str, str] = field(default_factory=dict)  # more keys under ``istio``: ``config``, ``subset``

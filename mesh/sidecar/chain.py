@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from typing import Final
 
 from mesh.sidecar.filter import Context, Filter, FilterBuilder, Forward, Request, Response, Scope
-from mesh.sidecar.filters import cors, direct_response, fault, headers, mirror, redirect, retry, rewrite, timeout
+from mesh.sidecar.filters import consistent_hash, cors, direct_response, fault, headers, mirror, redirect, retry, rewrite, timeout
 
 CORS: Final = "envoy.filters.http.cors"
 FAULT: Final = "envoy.filters.http.fault"
@@ -17,6 +17,7 @@ ROUTER: Final[tuple[FilterBuilder, ...]] = (
     redirect.build,
     direct_response.build,
     rewrite.build,
+    consistent_hash.build,
     mirror.build,
     timeout.build,
     retry.build,

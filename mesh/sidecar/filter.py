@@ -97,6 +97,7 @@ class Request:
     route: Route | None = None  # these three: set by the router filter
     virtual_host: VirtualHost | None = None
     cluster = ""
+    hash_key: int | None = None  # for consistent hashing
 
     def __init__(
         self,

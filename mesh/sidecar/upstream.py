@@ -96,7 +96,7 @@ class UpstreamCluster:
         for share in shares(self._assignment, self._is_ejected, cluster.panic_percent, by_locality=cluster.locality_weighted):
             members = {address_of(endpoint): endpoint.weight for endpoint in share.endpoints}
             chosen = [self._by_address[address] for address in members]
-            choose = chooser(cluster.lb_policy, chosen, list(members.values()), dice, self.stats.upstream_rq_total)
+            choose = chooser(cluster, chosen, list(members.values()), dice, self.stats.upstream_rq_total)
             groups.append((share.weight, choose))
             hosts.update(dict.fromkeys(chosen))
         self.hosts = tuple(hosts)
@@ -113,13 +113,13 @@ class UpstreamCluster:
         choose = self._choose
         if choose is None:
             return self._pick_original(request) if self.cluster.discovery is Discovery.ORIGINAL_DST else None
-        host = choose(request)
+        host = choose(request, 0)
         tried = request.stream.tried
         if tried:
-            for _ in range(request.host_selection_attempts - 1):
+            for attempt in range(1, request.host_selection_attempts):
                 if host.endpoint not in tried:
                     break
-                host = choose(request)
+                host = choose(request, attempt)
         return host
 
     def _pick_original(self, request: Request) -> Host | None:

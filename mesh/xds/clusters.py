@@ -42,6 +42,10 @@ def encode(cluster: Cluster) -> Any:
     if cluster.bind_address:
         source = address_pb2.SocketAddress(address=cluster.bind_address, port_value=0)
         message.upstream_bind_config.CopyFrom(address_pb2.BindConfig(source_address=source))
+    if cluster.table_size is not None and cluster.lb_policy is LbPolicy.RING_HASH:
+        message.ring_hash_lb_config.minimum_ring_size.value = cluster.table_size
+    elif cluster.table_size is not None and cluster.lb_policy is LbPolicy.MAGLEV:
+        message.maglev_lb_config.table_size.value = cluster.table_size
     _encode_breakers(cluster.circuit_breakers, message)
     _encode_keepalive(cluster.keepalive, message)
     _encode_http_options(cluster, message)
@@ -135,6 +139,7 @@ def decode(message: Any) -> Cluster:
         max_connection_seconds=parts.seconds(common.max_connection_duration) if common.HasField("max_connection_duration") else None,
         keepalive=_decode_keepalive(message),
         outlier_detection=outliers.decode(message),
+        table_size=_table_size(message),
         panic_percent=_panic_percent(message.common_lb_config),
         locality_weighted=message.common_lb_config.HasField("locality_weighted_lb_config"),
         metadata=values,
@@ -152,6 +157,22 @@ def _decode_protocol(options: Any) -> dict[str, Any]:
         return {}
     streams = http2.max_concurrent_streams
     return {"http_protocol": protocol, "max_concurrent_streams": streams.value if http2.HasField("max_concurrent_streams") else None}
+
+
+def _table_size(message: Any) -> int | None:
+    """Raises ``Rejected`` as Envoy does: what is no prime cannot be walked through in steps of any length."""
+    size: int
+    if message.HasField("ring_hash_lb_config"):
+        if message.ring_hash_lb_config.hash_function:
+            raise Rejected(message.name, "ring hash: hash functions other than XX_HASH are not supported")
+        size = message.ring_hash_lb_config.minimum_ring_size.value
+        return size if message.ring_hash_lb_config.HasField("minimum_ring_size") else None
+    if not message.maglev_lb_config.HasField("table_size"):
+        return None
+    size = message.maglev_lb_config.table_size.value
+    if size < 2 or any(size % factor == 0 for factor in range(2, int(size**0.5) + 1)):
+        raise Rejected(message.name, "The table size of maglev must be prime number")
+    return size
 
 
 def _panic_percent(settings: Any) -> float:

@@ -9,6 +9,7 @@ from envoy.type.matcher.v3 import regex_pb2
 from google.protobuf import wrappers_pb2
 
 from mesh.model.route import Route, WeightedCluster, find_policy
+from mesh.policy.consistent_hash import HashPolicy
 from mesh.policy.direct_response import DirectResponse
 from mesh.policy.headers import HeaderOperations
 from mesh.policy.mirror import Mirror
@@ -16,7 +17,7 @@ from mesh.policy.redirect import Redirect
 from mesh.policy.retry import RetryPolicy
 from mesh.policy.rewrite import Rewrite
 from mesh.policy.timeout import Timeout
-from mesh.xds import filter_settings, parts
+from mesh.xds import filter_settings, hash_policies, parts
 
 PREVIOUS_HOSTS = "envoy.retry_host_predicates.previous_hosts"
 ENVOY_TIMEOUT_SECONDS = 15.0  # of a route that says nothing
@@ -47,6 +48,7 @@ def _encode_forward(route: Route) -> Any:
             message.request_mirror_policies.append(
                 components.RouteAction.RequestMirrorPolicy(cluster=mirror.cluster, runtime_fraction=fraction)
             )
+    hash_policies.write((policy for policy in route.policies if type(policy) is HashPolicy), message)
     retry = route.policy(RetryPolicy)
     if retry is not None:
         message.retry_policy.CopyFrom(_encode_retry(retry))
@@ -152,6 +154,7 @@ def _decode_forward(message: Any) -> tuple[object, ...]:
     for mirror in message.request_mirror_policies:
         percent = parts.percent_value(mirror.runtime_fraction.default_value) if mirror.HasField("runtime_fraction") else 100.0
         policies.append(Mirror(mirror.cluster, percent))
+    policies += hash_policies.read(message)
     if message.HasField("retry_policy"):
         policies.append(_decode_retry(message.retry_policy))
     regex = _regex(message)

@@ -102,8 +102,11 @@ def _load_balancer(balancer: LoadBalancer, path: Path) -> Iterator[Problem]:
         if not hashing.model_fields_set & fields:
             message = "one of httpHeaderName, httpCookie, useSourceIp, httpQueryParameterName must be set"
             yield bad((*path, "consistentHash"), message, key=True)
+        if hashing.http_cookie is not None and hashing.http_cookie.attributes:
+            yield without_effect((*path, "consistentHash", "httpCookie", "attributes"), "not supported yet")
+        if hashing.maglev is not None and not _is_prime(hashing.maglev.table_size):
+            yield bad((*path, "consistentHash", "maglev", "tableSize"), "it must be a prime number, such as 65537", key=True)
     named = {
-        "consistentHash": hashing,
         "backendUtilization": balancer.backend_utilization,
         "localityLbSetting": balancer.locality_lb_setting,
         "zoneAwareLbSetting": balancer.zone_aware_lb_setting,
@@ -113,6 +116,10 @@ def _load_balancer(balancer: LoadBalancer, path: Path) -> Iterator[Problem]:
     for field, given in named.items():
         if given is not None:
             yield without_effect((*path, field), "not supported yet")
+
+
+def _is_prime(number: int | None) -> bool:
+    return number is None or (1 < number <= 5_000_011 and all(number % factor for factor in range(2, int(number**0.5) + 1)))
 
 
 def _connection_pool(pool: ConnectionPool, path: Path) -> Iterator[Problem]:

@@ -88,10 +88,12 @@ def _narrow(policy: _Policy, level: TrafficPolicy) -> _Policy:
 def _cluster(mesh: Mesh, service: Service, port: ServicePort, subset: str, labels: dict[str, str], policy: _Policy) -> Pair:
     name = names.outbound(port.number, subset, service.hostname)
     short = service.name or service.hostname
+    lb_policy, table_size = _balancer(policy.balancer)
     cluster = Cluster(
         name=name,
         discovery=Discovery.EDS,
-        lb_policy=_balancer(policy.balancer),
+        lb_policy=lb_policy,
+        table_size=table_size,
         connect_timeout_seconds=CONNECT_TIMEOUT_SECONDS,
         circuit_breakers=NO_LIMITS,
         services=(IstioService(service.hostname, short, service.namespace),),
@@ -121,8 +123,26 @@ def _by_dns(cluster: Cluster, service: Service, port: ServicePort, labels: dict[
     return replace(cluster, discovery=discovery, load_assignment=LoadAssignment(cluster.name, (LocalityEndpoints(tuple(found)),)))
 
 
-def _balancer(balancer: LoadBalancer | None) -> LbPolicy:
-    return _BALANCERS.get((balancer.simple if balancer else "") or "", LbPolicy.LEAST_REQUEST)
+def _balancer(balancer: LoadBalancer | None) -> tuple[LbPolicy, int | None]:
+    """And the size of its table, where it has one."""
+    if balancer is None or balancer.consistent_hash is None:
+        return _BALANCERS.get((balancer.simple if balancer else "") or "", LbPolicy.LEAST_REQUEST), None
+    hashing = balancer.consistent_hash
+    if hashing.maglev is not None:
+        return LbPolicy.MAGLEV, hashing.maglev.table_size
+    ring = hashing.ring_hash.minimum_ring_size if hashing.ring_hash is not None else None
+    return LbPolicy.RING_HASH, ring or hashing.minimum_ring_size or None
+
+
+def balancer_of(mesh: Mesh, cluster: str) -> LoadBalancer | None:
+    """By the cluster's name, whichever level of a DestinationRule sets it."""
+    direction, number, subset, hostname = cluster.split("|") if cluster.count("|") == 3 else ("", "", "", "")
+    rule, service = mesh.destination_rule(hostname), mesh.service(hostname)
+    if direction != "outbound" or rule is None or service is None:
+        return None
+    override = next((one.traffic_policy for one in rule.spec.subsets if one.name == subset), None)
+    port = next((one for one in service.ports if one.number == int(number)), None)
+    return _policy(rule, override, port).balancer if port is not None else None
 
 
 def _pooled(cluster: Cluster, pool: ConnectionPool | None) -> Cluster:

@@ -10,7 +10,7 @@ from mesh.model.match import MatchKind, RouteMatch, StringMatch
 from mesh.model.node import Interception, Node
 from mesh.model.route import Route, RouteConfiguration, VirtualHost, WeightedCluster
 from mesh.model.service import Service, ServicePort
-from mesh.pilot.translate import actions, matches, names, peers
+from mesh.pilot.translate import actions, hashing, matches, names, peers
 from mesh.pilot.translate.mesh import Mesh, is_http
 from mesh.policy.direct_response import DirectResponse
 
@@ -94,7 +94,7 @@ def _routes(mesh: Mesh, node: Node, service: Service, port: ServicePort) -> Iter
     if rule is None or not rule.spec.http:
         cluster = WeightedCluster(names.outbound(port.number, "", service.hostname))
         operation = f"{service.hostname}:{port.number}/*"
-        yield Route(ANY, (cluster,), (actions.DEFAULT_RETRY,), "default", operation)
+        yield hashing.hashed(mesh, Route(ANY, (cluster,), (actions.DEFAULT_RETRY,), "default", operation))
         return
     yield from of_rule(mesh, node, rule, port.number, service.hostname)
 
@@ -105,7 +105,7 @@ def of_rule(
     """The HTTP routes of a VirtualService for one host, in their order; nothing after a catch-all can be reached."""
     for http in rule.spec.http:
         for match, name in _matches(http, node, port, gateways):
-            yield _route(mesh, rule, http, match, name, port, hostname)
+            yield hashing.hashed(mesh, _route(mesh, rule, http, match, name, port, hostname))
             if match == ANY:
                 return
 

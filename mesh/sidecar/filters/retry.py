@@ -62,7 +62,7 @@ class RetryFilter:
         if request.body is not EMPTY and policy.retry_on and policy.attempts:
             request.body.retain(BODY_LIMIT_BYTES)
         if policy.avoid_previous_hosts:
-            request.host_selection_attempts = policy.host_selection_attempts
+            request.host_selection_attempts = policy.host_selection_attempts + 1
         retry = 0
         pool = None  # the cluster's, while a retry is under way
         try:

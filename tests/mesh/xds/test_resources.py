@@ -17,6 +17,7 @@ from mesh.model.endpoint import Endpoint, Health, LoadAssignment, Locality, Loca
 from mesh.model.listener import AccessLogFile, Direction, FilterChain, HttpConnectionManager, IstioMetrics, Listener, TcpProxy
 from mesh.model.match import HeaderMatch, MatchKind, QueryMatch, RouteMatch, StringMatch
 from mesh.model.route import Route, RouteConfiguration, VirtualHost, WeightedCluster
+from mesh.policy.consistent_hash import HashPolicy, Source
 from mesh.policy.cors import CorsPolicy
 from mesh.policy.direct_response import DirectResponse
 from mesh.policy.fault import Fault
@@ -103,9 +104,14 @@ def some(*policies: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[object, .
 
 scope = some(headers, faults, cors)
 weighted = st.builds(WeightedCluster, names, st.integers(1, 100), some(headers, st.builds(Rewrite, authority=names), faults, cors))
+hashes = st.one_of(
+    st.builds(HashPolicy, st.sampled_from([Source.HEADER, Source.QUERY]), names),
+    st.builds(HashPolicy, st.just(Source.SOURCE_IP)),
+    st.builds(HashPolicy, st.just(Source.COOKIE), names, names, st.one_of(st.none(), seconds)),
+)
 forwarding = st.builds(
     lambda action, around, clusters, **rest: Route(policies=(*action, *around), clusters=clusters, **rest),
-    some(st.builds(Timeout, seconds, st.one_of(st.none(), seconds)), st.builds(Mirror, names, percents), retries, rewrites),
+    some(st.builds(Timeout, seconds, st.one_of(st.none(), seconds)), st.builds(Mirror, names, percents), hashes, retries, rewrites),
     scope,
     st.one_of(st.lists(weighted, min_size=1, max_size=3).map(tuple), names.map(lambda name: (WeightedCluster(name),))),
     match=matches,
