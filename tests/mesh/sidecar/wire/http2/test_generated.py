@@ -4,7 +4,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scripted_peer import GET, OK, POST, Clock, Recorder, Scripted, fields, frame, make_client, make_server
 
@@ -80,7 +80,7 @@ def act(scripted: Scripted, move: tuple[Any, ...]) -> None:
             plain[name]()
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.booleans(), st.lists(MOVES, max_size=40))
 def test_nothing_that_comes_raises(client: bool, moves: list[tuple[Any, ...]]) -> None:
     scripted = make_client() if client else make_server()
@@ -97,14 +97,14 @@ def test_nothing_that_comes_raises(client: bool, moves: list[tuple[Any, ...]]) -
     scripted.written()  # whole frames, whatever happened
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=200), st.booleans())
 def test_nor_do_bytes_of_nonsense(data: bytes, greeted: bool) -> None:
     for scripted in (make_server(), make_client()) if greeted else (Scripted(client=False), Scripted(client=True)):
         scripted.connection.receive((b"" if greeted or scripted.connection._client else PREFACE) + data)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(MOVES, max_size=20), st.lists(st.integers(1, 50), min_size=1, max_size=20))
 def test_how_the_bytes_are_cut_changes_nothing(moves: list[tuple[Any, ...]], cuts: list[int]) -> None:
     whole, cut = make_server(), make_server()
@@ -165,7 +165,7 @@ class Collector(Recorder):
         self.ended.add(stream_id)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(st.integers(0, 30_000), st.booleans()), min_size=1, max_size=12),
     st.integers(1, 70_000),

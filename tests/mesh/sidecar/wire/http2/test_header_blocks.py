@@ -6,7 +6,7 @@ import hpack
 import pytest
 from hpack.huffman import HuffmanEncoder
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scripted_peer import END_HEADERS, END_STREAM, Scripted, fields, frame, make_client, make_server
 
@@ -46,6 +46,7 @@ def stateless_block(pairs: list[tuple[str, str]], *, huffman_coded: bool = True)
 # --- Huffman
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 @example(bytes(range(256)))
 def test_huffman_reads_what_the_library_writes(data: bytes) -> None:
@@ -69,6 +70,7 @@ def test_huffman_refuses_bad_padding_and_the_end_of_string(data: bytes) -> None:
 # --- reading
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=12), st.booleans())
 def test_a_block_is_read_as_the_library_wrote_it(pairs: list[tuple[str, str]], coded: bool) -> None:
     memory = BlockMemory()
@@ -77,6 +79,7 @@ def test_a_block_is_read_as_the_library_wrote_it(pairs: list[tuple[str, str]], c
         assert [(name, field[0]) for name, field, _ in memory.read(block, 100, 65_536)] == pairs
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80))
 @example(b"\x00\x81\x1f\x01a")
 def test_a_block_of_nonsense_is_refused_where_the_library_refuses_it(block: bytes) -> None:
@@ -125,6 +128,7 @@ REQUESTS = st.tuples(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(REQUESTS, st.booleans(), st.booleans()), min_size=2, max_size=8), st.randoms(use_true_random=False))
 def test_a_head_read_by_its_shape_is_what_it_is_field_by_field(
     requests: list[tuple[tuple[str, str, str, list[tuple[str, str]]], bool, bool]], dice: random.Random
@@ -221,6 +225,7 @@ def test_what_is_secret_or_never_repeats_is_not_remembered(name: str, repeated: 
 # --- writing
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=12))
 def test_the_library_reads_what_is_written(pairs: list[tuple[str, str]]) -> None:
     memory = HeadMemory()
