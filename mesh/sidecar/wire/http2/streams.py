@@ -20,6 +20,8 @@ _RESETS_REMEMBERED: Final = 2048
 
 
 class Streams(FrameCutter):
+    """What is known of the connection, and its streams."""
+
     def __init__(
         self,
         handler: Http2Handler,
