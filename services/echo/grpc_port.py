@@ -1,4 +1,7 @@
-"""Echo over gRPC: the four kinds of call, each answered with what arrived. It listens where PORT_GRPC says, beside the HTTP port."""
+"""Echo over gRPC: the four kinds of call, each answered with what arrived. It listens where PORT_GRPC says, beside the HTTP port.
+
+PORT_TCP_GRPC is the same once more, for a port that does not tell the mesh what it speaks.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -76,11 +79,13 @@ def handlers(service: EchoService) -> grpc.GenericRpcHandler:
 
 async def start(environment: Mapping[str, str]) -> Server | None:
     """The running server, or None where no port is given. RuntimeError: the port cannot be had."""
-    if "PORT_GRPC" not in environment:
+    ports = [environment[name] for name in ("PORT_GRPC", "PORT_TCP_GRPC") if name in environment]
+    if not ports:
         return None
     sizes = [("grpc.max_receive_message_length", LARGEST_MESSAGE_BYTES), ("grpc.so_reuseport", 0)]
     running = server(options=sizes)
     running.add_generic_rpc_handlers((handlers(EchoService(environment)),))
-    running.add_insecure_port(f"{environment.get('HOST', '0.0.0.0')}:{environment['PORT_GRPC']}")
+    for port in ports:
+        running.add_insecure_port(f"{environment.get('HOST', '0.0.0.0')}:{port}")
     await running.start()
     return running
