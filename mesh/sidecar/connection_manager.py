@@ -201,6 +201,9 @@ class ConnectionManager:
             peer = fields.get("x-envoy-peer-metadata")
             if peer is not None:
                 request.stream.peer_header = peer[0]
+        return self._check_path(request)
+
+    def _check_path(self, request: Request) -> Response | None:
         path = request.path
         if request.method != "CONNECT" and path[0] != "/":
             return local_reply(404, details="absolute_path_rejected")
