@@ -205,7 +205,12 @@ class ConnectionManager:
 
     def _check_path(self, request: Request) -> Response | None:
         path = request.path
-        if request.method != "CONNECT" and path[0] != "/":
+        if path[:1] == "/" and "#" not in path and not (self._normalize and needs_normalizing(path)):
+            return None
+        return self._odd_path(request, path)
+
+    def _odd_path(self, request: Request, path: str) -> Response | None:
+        if request.method != "CONNECT" and path[:1] != "/":
             return local_reply(404, details="absolute_path_rejected")
         if "#" not in path:
             if not self._normalize or not needs_normalizing(path):

@@ -43,6 +43,7 @@ CASES = [
     case("fields twice", RED, head(("x-a", "1"), ("x-a", "2"))),
     case("query and case", RED, h2(get("/A/b?c=D&e"))),
     case("path to be normalized", RED, h2(get("/a/../b//c")), h2(get("/a/%2e%2e/b")), h2(get("/a#b"))),
+    case("connect", RED, head((":path", "-"), (":scheme", "-"), method="CONNECT")),
     case("user agent", RED, head(("user-agent", "x"), ("x-forwarded-for", "10.0.0.1"), ("x-request-id", "abc"))),
     case("scheme https", RED, head((":scheme", "https")), head((":scheme", "HTTP"))),
     case("no route", (), h2(get()), head(*GRPC, method="POST", body=b"x")),
