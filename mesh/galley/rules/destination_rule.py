@@ -9,6 +9,7 @@ from mesh.galley.models.destination_rule import (
     ConnectionPool,
     DestinationRuleSpec,
     LoadBalancer,
+    LocalityLoadBalancer,
     OutlierDetection,
     PortTrafficPolicy,
     Subset,
@@ -106,9 +107,10 @@ def _load_balancer(balancer: LoadBalancer, path: Path) -> Iterator[Problem]:
             yield without_effect((*path, "consistentHash", "httpCookie", "attributes"), "not supported yet")
         if hashing.maglev is not None and not _is_prime(hashing.maglev.table_size):
             yield bad((*path, "consistentHash", "maglev", "tableSize"), "it must be a prime number, such as 65537", key=True)
+    if balancer.locality_lb_setting is not None:
+        yield from _locality(balancer.locality_lb_setting, (*path, "localityLbSetting"))
     named = {
         "backendUtilization": balancer.backend_utilization,
-        "localityLbSetting": balancer.locality_lb_setting,
         "zoneAwareLbSetting": balancer.zone_aware_lb_setting,
         "warmup": balancer.warmup,
         "warmupDurationSecs": balancer.warmup_duration_secs,
@@ -116,6 +118,17 @@ def _load_balancer(balancer: LoadBalancer, path: Path) -> Iterator[Problem]:
     for field, given in named.items():
         if given is not None:
             yield without_effect((*path, field), "not supported yet")
+
+
+def _locality(setting: LocalityLoadBalancer, path: Path) -> Iterator[Problem]:
+    if sum(bool(given) for given in (setting.distribute, setting.failover, setting.failover_priority)) > 1 and setting.distribute:
+        yield bad(path, "distribute cannot stand beside failover or failoverPriority", key=True)
+    for index, one in enumerate(setting.distribute):
+        if sum(one.to.values()) != 100:
+            yield bad((*path, "distribute", index, "to"), f"total locality weight {sum(one.to.values())} != 100", key=True)
+    for index, failover in enumerate(setting.failover):
+        if failover.from_ == failover.to:
+            yield bad((*path, "failover", index, "to"), f'locality failover from "{failover.from_}" to itself', key=True)
 
 
 def _is_prime(number: int | None) -> bool:

@@ -94,6 +94,7 @@ def _cluster(mesh: Mesh, service: Service, port: ServicePort, subset: str, label
         discovery=Discovery.EDS,
         lb_policy=lb_policy,
         table_size=table_size,
+        locality_weighted=_distributes(policy.balancer),
         connect_timeout_seconds=CONNECT_TIMEOUT_SECONDS,
         circuit_breakers=NO_LIMITS,
         services=(IstioService(service.hostname, short, service.namespace),),
@@ -132,6 +133,11 @@ def _balancer(balancer: LoadBalancer | None) -> tuple[LbPolicy, int | None]:
         return LbPolicy.MAGLEV, hashing.maglev.table_size
     ring = hashing.ring_hash.minimum_ring_size if hashing.ring_hash is not None else None
     return LbPolicy.RING_HASH, ring or hashing.minimum_ring_size or None
+
+
+def _distributes(balancer: LoadBalancer | None) -> bool:
+    setting = balancer.locality_lb_setting if balancer is not None else None
+    return setting is not None and setting.enabled is not False and bool(setting.distribute)
 
 
 def balancer_of(mesh: Mesh, cluster: str) -> LoadBalancer | None:

@@ -5,19 +5,34 @@ Unhealthy workloads stay in the list, marked: a proxy must know them to tell "no
 
 from collections.abc import Mapping
 
-from mesh.model.endpoint import Endpoint, Health, LoadAssignment, LocalityEndpoints
+from mesh.model.endpoint import Endpoint, Health, LoadAssignment, Locality, LocalityEndpoints
 from mesh.model.node import Interception
 from mesh.model.service import Service, ServicePort
 from mesh.pilot.registry import Workload
 from mesh.pilot.translate import names, peers
 from mesh.pilot.translate.mesh import Mesh, binding, selects
 
+_PLACE = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone")
+
 
 def assignment(mesh: Mesh, service: Service, port: ServicePort, subset: str, labels: Mapping[str, str]) -> LoadAssignment:
     """Of one cluster; ``labels`` are its subset's, empty for all."""
-    found = [*_registered(mesh, service, port, labels), *static(service, port, labels)]
-    localities = (LocalityEndpoints(tuple(found)),) if found else ()
+    places: dict[Locality, list[Endpoint]] = {}
+    for place, endpoint in _registered(mesh, service, port, labels):
+        places.setdefault(place, []).append(endpoint)
+    for endpoint in static(service, port, labels):
+        places.setdefault(Locality(), []).append(endpoint)
+    localities = tuple(
+        LocalityEndpoints(tuple(some), place, weight=1 if len(places) == 1 else sum(endpoint.weight for endpoint in some))
+        for place, some in places.items()
+    )
     return LoadAssignment(names.outbound(port.number, subset, service.hostname), localities)
+
+
+def locality_of(labels: Mapping[str, str]) -> Locality:
+    """A workload's place: its label ``istio-locality`` (``region.zone.subzone``), or those of Kubernetes."""
+    written = labels.get("istio-locality", "")
+    return Locality(*(written.replace("/", ".").split(".", 2) if written else (labels.get(name, "") for name in _PLACE)))
 
 
 def addresses(mesh: Mesh, service: Service) -> list[str]:
@@ -30,14 +45,14 @@ def addresses(mesh: Mesh, service: Service) -> list[str]:
     return [*found, *(endpoint.address for endpoint in service.endpoints)]
 
 
-def _registered(mesh: Mesh, service: Service, port: ServicePort, labels: Mapping[str, str]) -> list[Endpoint]:
+def _registered(mesh: Mesh, service: Service, port: ServicePort, labels: Mapping[str, str]) -> list[tuple[Locality, Endpoint]]:
     found = []
     for workload in mesh.workloads:
         node = workload.node
         if node.namespace == service.namespace and selects(service.selector, node.labels) and labels.items() <= node.labels.items():
             endpoint = _endpoint(workload, port)
             if endpoint is not None:
-                found.append(endpoint)
+                found.append((locality_of(node.labels), endpoint))
     return found
 
 

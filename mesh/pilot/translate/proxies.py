@@ -7,7 +7,7 @@ from mesh.model.cluster import Cluster, LbPolicy
 from mesh.model.endpoint import LoadAssignment
 from mesh.model.node import Node
 from mesh.pilot.snapshot import Parts
-from mesh.pilot.translate import clusters, gateways, listeners, names, routes
+from mesh.pilot.translate import clusters, gateways, listeners, localities, names, routes
 from mesh.pilot.translate.mesh import Mesh, is_http
 
 ROUTER = "router"  # a gateway, as Istio's node ids say
@@ -29,12 +29,19 @@ def build(mesh: Mesh, shared: Shared, node: Node) -> Parts:
         return _proxyless(mesh, shared, node)
     if node.kind == ROUTER:
         found = gateways.build(mesh, node, listeners.logs(mesh))
-        return Parts(found, gateways.configurations(mesh, node), (*shared.clusters, *clusters.fixed(node)), shared.endpoints)
+        return Parts(found, gateways.configurations(mesh, node), (*shared.clusters, *clusters.fixed(node)), _endpoints(mesh, shared, node))
     configurations = [routes.outbound(mesh, node, port) for port in listeners.outbound_ports(mesh, node)]
     if node.bindings.http_proxy_port:
         configurations.append(routes.http_proxy(mesh, node))
     own = (*_distinct(clusters.inbound(mesh, node)), *clusters.fixed(node))
-    return Parts(listeners.build(mesh, node), tuple(configurations), (*shared.clusters, *own), shared.endpoints)
+    return Parts(listeners.build(mesh, node), tuple(configurations), (*shared.clusters, *own), _endpoints(mesh, shared, node))
+
+
+def _endpoints(mesh: Mesh, shared: Shared, node: Node) -> tuple[LoadAssignment, ...]:
+    """The shared ones themselves, unless something depends on where the node is: what is the same object is packed once."""
+    if not any(cluster.outlier_detection is not None or cluster.locality_weighted for cluster in shared.clusters):
+        return shared.endpoints
+    return localities.placed(mesh, shared.clusters, shared.endpoints, node)
 
 
 def _distinct(found: Iterable[Cluster]) -> tuple[Cluster, ...]:
