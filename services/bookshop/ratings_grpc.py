@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from typing import Any, TypeAlias
 
 import grpc
 from grpc.aio import Server, ServicerContext, server
@@ -9,6 +10,7 @@ from grpc.aio import Server, ServicerContext, server
 from services.bookshop.ratings_pb2 import Product, ProductRatings
 from services.bookshop.ratings_store import RatingsStore, StoreUnavailable
 
+Context: TypeAlias = "ServicerContext[Any, Any]"
 SERVICE = "bookshop.v1.Ratings"
 WATCH_SECONDS = 0.2
 MOST_STARS = 5
@@ -18,10 +20,10 @@ class RatingsService:
     def __init__(self, store: RatingsStore) -> None:
         self._store = store
 
-    async def get(self, product: Product, context: ServicerContext) -> ProductRatings:
+    async def get(self, product: Product, context: Context) -> ProductRatings:
         return ProductRatings(id=product.id, stars=await self._read(product.id, context))
 
-    async def rate(self, ratings: ProductRatings, context: ServicerContext) -> ProductRatings:
+    async def rate(self, ratings: ProductRatings, context: Context) -> ProductRatings:
         if not all(0 <= stars <= MOST_STARS for stars in ratings.stars.values()):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"stars are 0 to {MOST_STARS}")
         try:
@@ -30,7 +32,7 @@ class RatingsService:
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"could not connect to ratings database: {error}")
         return ProductRatings(id=ratings.id, stars=await self._read(ratings.id, context))
 
-    async def watch(self, product: Product, context: ServicerContext) -> AsyncIterator[ProductRatings]:
+    async def watch(self, product: Product, context: Context) -> AsyncIterator[ProductRatings]:
         told: dict[str, int] | None = None
         while True:
             stars = await self._read(product.id, context)
@@ -39,7 +41,7 @@ class RatingsService:
                 told = stars
             await asyncio.sleep(WATCH_SECONDS)  # neither database tells us of changes
 
-    async def _read(self, product_id: int, context: ServicerContext) -> dict[str, int]:
+    async def _read(self, product_id: int, context: Context) -> dict[str, int]:
         try:
             return await self._store.read(product_id)
         except StoreUnavailable as error:
@@ -52,7 +54,7 @@ async def start(environment: Mapping[str, str], store: RatingsStore) -> Server |
     if "PORT_GRPC" not in environment:
         return None
     service, answer = RatingsService(store), ProductRatings.SerializeToString
-    methods = {
+    methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "Get": grpc.unary_unary_rpc_method_handler(service.get, Product.FromString, answer),
         "Rate": grpc.unary_unary_rpc_method_handler(service.rate, ProductRatings.FromString, answer),
         "Watch": grpc.unary_stream_rpc_method_handler(service.watch, Product.FromString, answer),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from google.protobuf.json_format import MessageToDict
 from grpc.aio import AioRpcError, Channel, insecure_channel
+from grpc.experimental import insecure_channel_credentials
 
 from services.addresses import address_of
 from services.echo.echo_pb2 import Answer, Question
@@ -39,7 +40,7 @@ class GrpcCaller:
 
     def _open(self, url: str, *, alone: bool) -> Channel:
         if url.startswith("xds:///"):
-            credentials = grpc.xds_channel_credentials(grpc.experimental.insecure_channel_credentials())
+            credentials = grpc.xds_channel_credentials(insecure_channel_credentials())
             return grpc.aio.secure_channel(url, credentials)
         authority = url.removeprefix("grpc://").partition("/")[0]
         options = [

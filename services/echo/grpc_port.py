@@ -5,12 +5,14 @@ PORT_TCP_GRPC is the same once more, for a port that does not tell the mesh what
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from typing import Any, TypeAlias
 
 import grpc
 from grpc.aio import Server, ServicerContext, server
 
 from services.echo.echo_pb2 import Answer, Header, Question
 
+Context: TypeAlias = "ServicerContext[Any, Any]"
 SERVICE = "echo.v1.Echo"
 GRACE_SECONDS = 1.0
 LARGEST_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -24,24 +26,24 @@ class EchoService:
             "pod": environment.get("POD_NAME", ""),
         }
 
-    async def say(self, question: Question, context: ServicerContext) -> Answer:
+    async def say(self, question: Question, context: Context) -> Answer:
         return await self._answer(question, context, 1)
 
-    async def count(self, question: Question, context: ServicerContext) -> AsyncIterator[Answer]:
+    async def count(self, question: Question, context: Context) -> AsyncIterator[Answer]:
         for number in range(1, (question.times or 1) + 1):
             yield await self._answer(question, context, number)
 
-    async def collect(self, questions: AsyncIterator[Question], context: ServicerContext) -> Answer:
+    async def collect(self, questions: AsyncIterator[Question], context: Context) -> Answer:
         heard = [question async for question in questions]
         return await self._answer(heard[-1] if heard else Question(), context, len(heard))
 
-    async def talk(self, questions: AsyncIterator[Question], context: ServicerContext) -> AsyncIterator[Answer]:
+    async def talk(self, questions: AsyncIterator[Question], context: Context) -> AsyncIterator[Answer]:
         number = 0
         async for question in questions:
             number += 1
             yield await self._answer(question, context, number)
 
-    async def _answer(self, question: Question, context: ServicerContext, number: int) -> Answer:
+    async def _answer(self, question: Question, context: Context, number: int) -> Answer:
         if question.pause_seconds:
             await asyncio.sleep(question.pause_seconds)
         if question.status:
@@ -65,14 +67,14 @@ def _status(code: int) -> grpc.StatusCode:
 
 
 def handlers(service: EchoService) -> grpc.GenericRpcHandler:
-    codec = {"request_deserializer": Question.FromString, "response_serializer": Answer.SerializeToString}
+    question, answer = Question.FromString, Answer.SerializeToString
     return grpc.method_handlers_generic_handler(
         SERVICE,
         {
-            "Say": grpc.unary_unary_rpc_method_handler(service.say, **codec),
-            "Count": grpc.unary_stream_rpc_method_handler(service.count, **codec),
-            "Collect": grpc.stream_unary_rpc_method_handler(service.collect, **codec),
-            "Talk": grpc.stream_stream_rpc_method_handler(service.talk, **codec),
+            "Say": grpc.unary_unary_rpc_method_handler(service.say, question, answer),
+            "Count": grpc.unary_stream_rpc_method_handler(service.count, question, answer),
+            "Collect": grpc.stream_unary_rpc_method_handler(service.collect, question, answer),
+            "Talk": grpc.stream_stream_rpc_method_handler(service.talk, question, answer),
         },
     )
 
