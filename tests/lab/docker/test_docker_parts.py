@@ -61,14 +61,16 @@ def test_without_a_lock_file_the_image_gets_what_is_installed_here(tmp_path: Pat
 
 def test_only_sidecars_have_capabilities_and_begin_as_root() -> None:
     plan = make_plan(load("bookshop"), "lab", "python", "", "secret", free_port)
-    assert {pod.proxy.capabilities for pod in plan.workloads} == {("NET_ADMIN", "SETGID", "SETUID")}
-    others = [plan.control, *(spec for pod in plan.workloads for spec in (pod.network, pod.app))]
+    assert {pod.proxy.capabilities for pod in plan.workloads if pod.app} == {("NET_ADMIN", "SETGID", "SETUID")}
+    [gateway] = [pod.proxy for pod in plan.workloads if not pod.app]
+    assert (gateway.capabilities, gateway.user, gateway.restricted) == ((), "1337:1337", True)
+    others = [plan.control, *(spec for pod in plan.workloads for spec in (pod.network, pod.app) if spec)]
     assert all(not spec.capabilities and spec.restricted and spec.user == "10001:10001" for spec in others)
 
 
 def test_app_and_sidecar_are_in_a_network_that_outlives_both() -> None:
     for pod in make_plan(load("bookshop"), "lab", "python", "", "secret", free_port).workloads:
-        assert pod.app.joins == pod.proxy.joins == pod.network.name
+        assert {spec.joins for spec in (pod.app, pod.proxy) if spec} == {pod.network.name}
         assert pod.network.aliases
         assert 15021 in pod.network.publish
     assert in_order(["a/proxy", "a/network", "control", "a/app"]) == [["control"], ["a/network"], ["a/app"], ["a/proxy"]]
@@ -76,7 +78,7 @@ def test_app_and_sidecar_are_in_a_network_that_outlives_both() -> None:
 
 def test_a_workload_with_a_database_is_told_where_it_is() -> None:
     plan = make_plan(load("bookshop"), "lab", "python", "", "secret", free_port)
-    urls = {pod.app.name: pod.app.environment.get("DATABASE_URL") for pod in plan.workloads}
+    urls = {pod.app.name: pod.app.environment.get("DATABASE_URL") for pod in plan.workloads if pod.app}
     assert urls["ratings-v2-0/app"] == "postgresql://seatrial:secret@ratings-v2-database:5432/ratings"
     assert urls["ratings-v1-0/app"] is None
     assert [database.aliases for database in plan.databases] == [("ratings-v2-database",)]
